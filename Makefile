@@ -1,0 +1,96 @@
+# Every command of the project. `make run` and `make test` do all set-up themselves, on a machine with Python 3.11 and make.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+PORT ?= 8501
+PY := .venv/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check --quiet
+PYTEST := $(PY) -m pytest
+
+.PHONY: help run test check lint types unit rest format bench screenshots train hooks setup dev browser clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+
+# ------------------------------------------------------------------------------------------------ the two to know
+
+run: setup ## start the dashboard (PORT=8501)
+	@echo "Strata: http://localhost:$(PORT)  (Ctrl-C stops it)"
+	@# "none" (config.toml, for an iframe over HTTPS) makes the cookie Secure, and uploads over plain HTTP would be refused
+	@$(PY) -m streamlit run dashboard/app.py --server.port $(PORT) --server.headless true --server.xsrfCookieSameSite lax
+
+test: dev browser unit rest ## every test: unit, pages, browser, conformance
+
+# ------------------------------------------------------------------------------------------------ checks
+
+check: lint types unit ## lint, types and quick tests
+
+lint: dev
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+
+types: dev
+	@$(PY) -m mypy
+
+# `make check test` runs the quick tests once: both need this target.
+unit: dev
+	@$(PYTEST) tests/unit -q -m "not slow"
+
+rest: dev browser
+	@$(PYTEST) tests -q -m "slow or not unit"
+
+format: dev ## format the code and sort its imports
+	@$(PY) -m ruff check --fix-only --quiet .
+	@$(PY) -m ruff format .
+
+hooks: dev ## run the checks before every commit
+	@$(PY) -m pre_commit install
+
+# ------------------------------------------------------------------------------------------------ made things
+
+bench: setup ## speed of ours against the reference ways
+	@$(PY) -m core bench all
+
+screenshots: dev browser ## the pictures of the README
+	@$(PY) -m tests.browser.screenshots
+
+train: setup ## train the embedded model again (hours on a CPU)
+	@$(PY) -m core tiny train
+
+# ------------------------------------------------------------------------------------------------ set-up
+
+setup: .venv/runtime.done
+dev: .venv/dev.done
+
+.venv/bin/python:
+	@for p in python3.11 python3 python; do \
+	  if $$p -c 'import sys, ensurepip, venv; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then \
+	    echo "creating .venv with $$($$p --version) …"; $$p -m venv --clear .venv && exit 0; \
+	  fi; \
+	done; \
+	echo "Strata needs Python 3.11 with venv: install it (Debian: apt-get install python3.11 python3.11-venv) and run make again." >&2; \
+	exit 1
+
+.venv/runtime.done: requirements.txt .venv/bin/python
+	@echo "installing what Strata needs into .venv (once; a few minutes) …"
+	@$(PIP) install -r requirements.txt
+	@touch $@
+
+.venv/dev.done: requirements-dev.txt .venv/runtime.done
+	@echo "installing what the tests need into .venv (once) …"
+	@$(PIP) install -r requirements-dev.txt
+	@touch $@
+
+browser:
+	@if command -v chromium >/dev/null 2>&1; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
+	  echo "installing chromium for the browser tests (once) …"; \
+	  apt-get -qq update >/dev/null && \
+	  DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends chromium fonts-liberation >/dev/null; \
+	else \
+	  echo "The browser tests need chromium on the PATH: sudo apt-get install chromium, then make test again." >&2; exit 1; \
+	fi
+
+clean: ## remove .venv and the tools' caches
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

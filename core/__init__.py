@@ -1,0 +1,3 @@
+"""Strata's library. torch is imported in `core.vlm` only."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,28 @@
+"""What answers: loading, views, similarity, the forest and generation. The only room that imports torch."""
+
+from core.vlm.anatomy import read_anatomy
+from core.vlm.engine import Engine, PaneDone, Ticket
+from core.vlm.export import ExportReport, export_plan
+from core.vlm.forest import PlanScores, score_plans
+from core.vlm.generation import answer, stream_answer
+from core.vlm.loading import VLM, load_vlm, read_spec
+from core.vlm.similarity import compute_atlas
+from core.vlm.view import pruned_view
+
+__all__ = [
+    "VLM",
+    "Engine",
+    "ExportReport",
+    "PaneDone",
+    "PlanScores",
+    "Ticket",
+    "answer",
+    "compute_atlas",
+    "export_plan",
+    "load_vlm",
+    "pruned_view",
+    "read_anatomy",
+    "read_spec",
+    "score_plans",
+    "stream_answer",
+]

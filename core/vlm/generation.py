@@ -1,0 +1,124 @@
+"""Streaming generation: an answer as a stream of tokens, on the full model or on a pruned view, one token a turn.
+
+The decode loop is written out, over the model's own input preparation, so that several answers can take turns in one
+thread and a stop takes effect within one token. Greedy decoding equals `generate(do_sample=False)`.
+"""
+
+import inspect
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+from transformers import DynamicCache, PreTrainedModel
+
+from core.errors import PlanError
+from core.pruning.plan import PruningPlan
+from core.runs.records import Answer, GenerationConfig, TokenEvent
+from core.vlm.encoding import encode_prompts
+from core.vlm.loading import VLM
+from core.vlm.view import pruned_view
+
+
+def stream_answer(
+    vlm: VLM,
+    plan: PruningPlan | None,
+    image: Image.Image | None,
+    question: str,
+    config: GenerationConfig | None = None,
+    pane: int = 0,
+) -> Iterator[TokenEvent | Answer]:
+    """Token events of one answer, then the Answer itself.
+
+    Closing the iterator early stops the work within one token. Each stream has its own view, cache and position state,
+    so any number may be interleaved.
+    """
+    config = config or GenerationConfig()
+    if plan is not None and plan.n_layers != vlm.spec.n_layers:
+        raise PlanError(f"the plan is for {plan.n_layers} layers, {vlm.spec.model_id} has {vlm.spec.n_layers}")
+    began = time.perf_counter()
+    model = pruned_view(vlm.model, plan.dropped if plan else ())
+    tokenizer = vlm.processor.tokenizer
+    ends = end_token_ids(model)
+    generator = torch.Generator(vlm.device).manual_seed(config.seed)
+    events: list[TokenEvent] = []
+    ids: list[int] = []
+    shown, stopped = "", "length"
+    for logits in _next_token_logits(model, encode_prompts(vlm, [question], [image]), ids):
+        if len(ids) == config.max_new_tokens:
+            break
+        token = _choose(logits, config, generator)
+        ids.append(token)
+        if token in ends:
+            stopped = "end"
+        text = tokenizer.decode(ids, skip_special_tokens=True)
+        # a character of several bytes is shown once it is whole
+        new = "" if text.endswith("\ufffd") and stopped != "end" else text[len(shown) :]
+        shown += new
+        probabilities, best = logits.softmax(-1).topk(min(5, logits.numel()))
+        top5 = tuple(
+            (tokenizer.decode([i]), float(p)) for p, i in zip(probabilities.tolist(), best.tolist(), strict=True)
+        )
+        events.append(TokenEvent(pane, token, new, time.perf_counter() - began, top5))
+        yield events[-1]
+        if stopped == "end":
+            break
+    ttft = events[0].elapsed_s if events else 0.0
+    decoding = events[-1].elapsed_s - ttft if events else 0.0
+    yield Answer(
+        model_id=vlm.spec.model_id,
+        plan=plan,
+        question=question,
+        text=tokenizer.decode(ids, skip_special_tokens=True).strip(),
+        tokens=len(ids),
+        ttft_s=ttft,
+        tokens_per_s=(len(ids) - 1) / decoding if decoding > 0 else 0.0,
+        stopped=stopped,
+        events=tuple(events),
+    )
+
+
+def _next_token_logits(model: PreTrainedModel, inputs: dict[str, Tensor], ids: list[int]) -> Iterator[Tensor]:
+    """(V,) float32 logits of the next token, again each time after the caller has appended a token to `ids`."""
+    tokens = inputs["input_ids"]
+    kwargs: dict[str, Any] = {k: v for k, v in inputs.items() if k != "input_ids"}
+    kwargs |= {"use_cache": True, "past_key_values": DynamicCache(config=model.config.get_text_config(decoder=True))}
+    if "position_ids" in inspect.signature(model.forward).parameters:  # as generate() does: M-RoPE counts images in
+        kwargs["position_ids"] = model._prepare_position_ids_for_generation(tokens, kwargs)
+    step: int | None = None
+    while True:
+        with torch.inference_mode():
+            prepared = model.prepare_inputs_for_generation(
+                tokens, next_sequence_length=step, is_first_iteration=step is None, **kwargs
+            )
+            out = model(**prepared, logits_to_keep=1, return_dict=True)
+            kwargs = model._update_model_kwargs_for_generation(out, kwargs)
+        yield out.logits[0, -1].float()
+        tokens = torch.cat([tokens, torch.tensor([[ids[-1]]], device=tokens.device)], 1)
+        step = 1
+
+
+def _choose(logits: Tensor, config: GenerationConfig, generator: torch.Generator) -> int:
+    if config.temperature <= 0:
+        return int(logits.argmax())
+    probabilities, order = (logits / config.temperature).softmax(-1).sort(descending=True)
+    # the smallest set of tokens whose probability reaches top_p
+    probabilities[probabilities.cumsum(-1) - probabilities >= config.top_p] = 0
+    return int(order[torch.multinomial(probabilities, 1, generator=generator)])
+
+
+def end_token_ids(model: PreTrainedModel) -> set[int]:
+    """Tokens that end an answer, from the model's generation config."""
+    value = model.generation_config.eos_token_id if model.generation_config else None
+    return set(value) if isinstance(value, list) else set() if value is None else {int(value)}
+
+
+def answer(
+    vlm: VLM, plan: PruningPlan | None, image: Image.Image | None, question: str, config: GenerationConfig | None = None
+) -> Answer:
+    """The whole answer at once."""
+    *_, last = stream_answer(vlm, plan, image, question, config)
+    assert isinstance(last, Answer)
+    return last

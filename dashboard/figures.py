@@ -1,0 +1,330 @@
+"""Figures of layers: pure functions, records in, Altair chart out. The one place that gives a criterion its look.
+
+Colours are mid-tones that keep a contrast of at least 3:1 on the light and on the dark background; every distinction is
+made a second time by shape, dash, outline or text. Text, grid and background come from the theme. Nothing here knows
+Streamlit.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from core.pruning import PruningPlan, SimilarityAtlas, list_criteria, protected_layers
+from core.pruning.criteria import Options, ranked_layers
+from dashboard.results import label
+
+ACCENT = "#2b8ca4"
+NEUTRAL = "#7b8894"
+SCALE = "cividis"
+ROW = 34  # px, the height of a heatmap row or a strip
+HIGH, LOW = "#c8553d", "#2f78b7"  # the two ends of the diverging scale
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a criterion looks on every page."""
+
+    color: str
+    dash: tuple[int, ...]
+    shape: str
+
+
+SOLID, DASHED, DOTTED, DOT_DASH = (1, 0), (6, 4), (2, 3), (8, 3, 2, 3)
+STYLES = {
+    "math_aware": Style("#c8553d", SOLID, "circle"),
+    "non_math_aware": Style("#0f7c95", SOLID, "square"),
+    "mixed": Style("#8a63b5", SOLID, "diamond"),
+    "random": Style(NEUTRAL, DOTTED, "stroke"),
+    "uniform": Style("#a37a00", DASHED, "triangle-up"),
+    "deepest": Style("#3f74c9", DASHED, "triangle-down"),
+    "block": Style("#4f8a3c", DASHED, "cross"),
+    "interlace": Style("#c0487f", DOT_DASH, "triangle-right"),
+    "shortgpt": Style("#8a6d4b", DOT_DASH, "triangle-left"),
+    "greedy": Style("#5b6ee1", DOT_DASH, "wedge"),
+    "search": Style("#00896b", SOLID, "arrow"),
+    "manual": Style("#66788a", SOLID, "triangle"),
+    "full": Style("#66788a", SOLID, "circle"),
+}
+SPARE = ("#b0643c", "#5c7f9e", "#94558d", "#6b8e23", "#c2577a", "#477d7d")
+
+
+def style_of(criterion: str) -> Style:
+    """The fixed look of a criterion; one that has none of its own gets one that depends on its name only."""
+    if criterion in STYLES:
+        return STYLES[criterion]
+    base = criterion.rpartition(":")[2]
+    if base in STYLES:  # "spaced:math_aware" is a variant of math_aware
+        return Style(STYLES[base].color, DOT_DASH, "wedge")
+    digest = hashlib.sha256(criterion.encode()).digest()
+    return Style(SPARE[digest[0] % len(SPARE)], DOT_DASH, "arrow")
+
+
+GLYPHS = {  # of the marks, in a box of 12 by 12 around (0, 0), as Vega draws them
+    "circle": '<circle r="4.5"/>',
+    "square": '<rect x="-4" y="-4" width="8" height="8"/>',
+    "diamond": '<path d="M0,-5.5L5,0L0,5.5L-5,0Z"/>',
+    "cross": '<path d="M-5,-1.7H-1.7V-5H1.7V-1.7H5V1.7H1.7V5H-1.7V1.7H-5Z"/>',
+    "triangle-up": '<path d="M0,-5L5,4.5H-5Z"/>',
+    "triangle-down": '<path d="M0,5L5,-4.5H-5Z"/>',
+    "triangle-right": '<path d="M5,0L-4.5,5V-5Z"/>',
+    "triangle-left": '<path d="M-5,0L4.5,5V-5Z"/>',
+    "wedge": '<path d="M0,-5.5L2.5,5.5H-2.5Z"/>',
+    "arrow": '<path d="M0,-5.5L5,0H1.5V5.5H-1.5V0H-5Z"/>',
+    "stroke": "",
+}
+
+
+def legend_key(criterion: str) -> str:
+    """The line and the mark of a criterion as a small SVG (Vega would split colour and shape in two legends)."""
+    style = style_of(criterion)
+    dash = ",".join(map(str, style.dash)) if style.dash != SOLID else "none"
+    return (
+        '<svg xmlns="http://www.w3.org/2000/svg" width="32" height="12" viewBox="-16 -6 32 12">'
+        f'<path d="M-16,0H16" stroke="{style.color}" stroke-width="2" stroke-dasharray="{dash}"/>'
+        f'<g fill="{style.color}">{GLYPHS.get(style.shape, GLYPHS["circle"])}</g></svg>'
+    )
+
+
+def layer_axis(title: str | None = "decoder layer", field: str = "layer") -> alt.X:
+    return alt.X(f"{field}:O", title=title, axis=alt.Axis(labelAngle=0, labelPadding=6, titlePadding=8))
+
+
+def _change_color() -> alt.Color:
+    """Colour by 1 - cosine on a log scale: inner layers differ in the third decimal, the first in the first."""
+    legend = alt.Legend(
+        title="1 − cosine, log scale",
+        orient="top",
+        titleLimit=500,
+        gradientLength=220,
+        gradientThickness=10,
+        format="~g",
+        padding=0,
+    )
+    return alt.Color("change:Q", scale=alt.Scale(type="log", scheme=SCALE, reverse=True), legend=legend)
+
+
+def _with_change(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.assign(change=np.clip(1 - frame["mean"], 1e-6, None))
+
+
+# ------------------------------------------------------------------------------------------------ similarity
+
+
+def heatmap_frame(atlas: SimilarityAtlas, kind: str, tasks: bool) -> pd.DataFrame:
+    """Columns row, domain, task, layer, mean, low, high, n, order: the heatmap and its table."""
+    frame = atlas.to_frame(kind, tasks)
+    frame["row"] = np.where(frame.task == "", frame.domain, "· " + frame.task.str.replace("_", " "))
+    frame["row"] = np.where(frame.task == "", frame.row, frame.row + _invisible(frame.domain))
+    return frame
+
+
+def _invisible(domains: pd.Series) -> pd.Series:
+    """Keeps rows of equal task names in different domains apart without showing anything."""
+    codes = {d: "\u200b" * (i + 1) for i, d in enumerate(dict.fromkeys(domains))}
+    return domains.map(codes)
+
+
+def similarity_heatmap(frame: pd.DataFrame) -> alt.Chart:
+    """Cosine similarity of each layer's input and output: rows are domains (and tasks), columns layers."""
+    rows = list(dict.fromkeys(frame["row"]))
+    pick = alt.selection_point("cell", fields=["layer"], on="click", clear="dblclick", toggle=False)
+    return (
+        alt.Chart(_with_change(frame))
+        .mark_rect(stroke="white", strokeWidth=1, strokeOpacity=0.5)
+        .encode(
+            x=layer_axis(),
+            y=alt.Y("row:N", sort=rows, title=None, axis=alt.Axis(labelLimit=170, labelPadding=8)),
+            color=_change_color(),
+            tooltip=[
+                alt.Tooltip("domain:N"),
+                alt.Tooltip("task:N"),
+                alt.Tooltip("layer:O"),
+                alt.Tooltip("mean:Q", format=".4f"),
+                alt.Tooltip("low:Q", title="95 % from", format=".4f"),
+                alt.Tooltip("high:Q", title="to", format=".4f"),
+                alt.Tooltip("n:Q", title="samples"),
+            ],
+        )
+        .add_params(pick)
+        .properties(height=alt.Step(ROW))
+    )
+
+
+def difference_frame(atlas: SimilarityAtlas, a: str, b: str, kind: str) -> pd.DataFrame:
+    """Columns layer, difference (a - b), low, high, clear (does the interval exclude 0?)."""
+    mean, low, high = atlas.difference(a, b, kind)
+    frame = pd.DataFrame({"layer": range(len(mean)), "difference": mean, "low": low, "high": high})
+    frame["clear"] = (frame.low > 0) | (frame.high < 0)
+    return frame
+
+
+def difference_chart(frame: pd.DataFrame, a: str, b: str) -> alt.LayerChart:
+    """Bars from 0 with 95 % intervals: filled where the interval excludes 0, hollow where it does not."""
+    frame = frame.assign(side=np.where(frame.difference >= 0, a, b), top=np.maximum(frame.high, 0))
+    sides = alt.Scale(domain=[a, b], range=[HIGH, LOW])
+    base = alt.Chart(frame).encode(x=layer_axis())
+    tooltip = [
+        alt.Tooltip("layer:O"),
+        alt.Tooltip("difference:Q", title=f"{a} − {b}", format="+.4f"),
+        alt.Tooltip("low:Q", title="95 % from", format="+.4f"),
+        alt.Tooltip("high:Q", title="to", format="+.4f"),
+        alt.Tooltip("clear:N", title="excludes 0"),
+    ]
+    bars = base.mark_bar(strokeWidth=1.5).encode(
+        y=alt.Y("difference:Q", title=f"{a} − {b}", axis=alt.Axis(format="+.3~f", tickCount=5)),
+        color=alt.Color("side:N", scale=sides, legend=alt.Legend(title="changes less on", orient="top", padding=0)),
+        stroke=alt.Stroke("side:N", scale=sides, legend=None),
+        fillOpacity=alt.condition("datum.clear", alt.value(0.85), alt.value(0.08)),
+        tooltip=tooltip,
+    )
+    whiskers = base.mark_rule(strokeWidth=1.5, color=NEUTRAL).encode(y="low:Q", y2="high:Q", tooltip=tooltip)
+    marks = (
+        base.transform_filter("datum.clear")
+        .mark_text(text="*", fontSize=18, dy=-2, fontWeight="bold", color=NEUTRAL)
+        .encode(y="top:Q", tooltip=tooltip)
+    )
+    zero = alt.Chart(pd.DataFrame({"y": [0]})).mark_rule(color=NEUTRAL).encode(y="y:Q")
+    return alt.layer(bars, whiskers, zero, marks).properties(height=230)
+
+
+def rank_frame(atlas: SimilarityAtlas, kind: str, protect_ends: bool = True) -> pd.DataFrame:
+    """Rank of each layer under every criterion that scores layers: columns criterion, label, layer, rank, score.
+
+    Rank 1 is dropped first; protected layers have none.
+    """
+    protected = protected_layers(atlas.n_layers, atlas.structural, protect_ends)
+    rows = []
+    for c in list_criteria():
+        if c.redundancy is None:
+            continue
+        scores = c.redundancy(atlas, Options(protected, kind=kind))
+        ranks = {layer: i + 1 for i, layer in enumerate(ranked_layers(scores, protected))}
+        rows += [(c.name, label(c.name), i, ranks.get(i), float(scores[i])) for i in range(atlas.n_layers)]
+    frame = pd.DataFrame(rows, columns=["criterion", "label", "layer", "rank", "score"])
+    frame["rank"] = frame["rank"].astype("Int64")
+    return frame
+
+
+def rank_chart(frame: pd.DataFrame) -> alt.LayerChart:
+    """The order in which each criterion drops the layers, written into the cells; protected layers show a dash."""
+    most = int(frame["rank"].max())
+    shown = frame.assign(rank=frame["rank"].astype(float), text=frame["rank"].astype("string").fillna("–"))
+    base = alt.Chart(shown).encode(
+        x=layer_axis(),
+        y=alt.Y("label:N", sort=list(dict.fromkeys(frame.label)), title=None, axis=alt.Axis(labelLimit=170)),
+        tooltip=["label:N", "layer:O", alt.Tooltip("text:N", title="rank"), alt.Tooltip("score:Q", format=".4f")],
+    )
+    cells = base.mark_rect(stroke="white", strokeWidth=1, strokeOpacity=0.5).encode(
+        color=alt.Color("rank:Q", scale=alt.Scale(scheme=SCALE, reverse=True, domain=[1, most]), legend=None)
+    )
+    ink = alt.when("!isValid(datum.rank)").then(alt.value(NEUTRAL))
+    ink = ink.when(f"datum.rank > {most * 0.5}").then(alt.value("#ffffff")).otherwise(alt.value("#10181f"))
+    text = base.mark_text(fontSize=12).encode(text="text:N", color=ink)
+    return alt.layer(cells, text).properties(height=alt.Step(ROW))
+
+
+def span_frame(atlas: SimilarityAtlas, domain: str, kind: str, max_length: int | None = None) -> pd.DataFrame:
+    """Mean similarity across every span: columns start, length, last, mean, best (the most similar of its length)."""
+    rows = []
+    for length in range(1, (max_length or atlas.n_layers) + 1):
+        means = atlas.mean(domain, None, kind, length)
+        best = int(np.nanargmax(means))
+        rows += [(i, length, i + length - 1, float(m), i == best) for i, m in enumerate(means)]
+    return pd.DataFrame(rows, columns=["start", "length", "last", "mean", "best"])
+
+
+def span_map(frame: pd.DataFrame) -> alt.LayerChart:
+    """Start by length of a span; the most self-similar span of each length carries a dot."""
+    base = alt.Chart(_with_change(frame)).encode(
+        x=layer_axis("first layer of the span", "start"),
+        y=alt.Y("length:O", sort="descending", title="layers in the span"),
+        tooltip=["start:O", alt.Tooltip("last:O", title="last layer"), "length:O", alt.Tooltip("mean:Q", format=".4f")],
+    )
+    cells = base.mark_rect(stroke="white", strokeWidth=0.5, strokeOpacity=0.5).encode(color=_change_color())
+    dots = base.transform_filter("datum.best").mark_point(filled=True, size=34, color=HIGH, stroke="white", opacity=1)
+    return alt.layer(cells, dots).properties(height=alt.Step(18))
+
+
+def agreement_frame(atlas: SimilarityAtlas, kind: str) -> pd.DataFrame:
+    """Split-half agreement of every domain: columns domain, n, spearman, low, high."""
+    most = max((len(atlas.rows(d)) // 2 for d in atlas.domains), default=0)
+    sizes = sorted({n for n in (2, 4, 8, 16, 32, 64, 128, 256) if n < most} | {most})
+    frames = [atlas.split_half_agreement(d, sizes, kind).assign(domain=d) for d in atlas.domains]
+    return pd.concat(frames, ignore_index=True)[["domain", "n", "spearman", "low", "high"]]
+
+
+def agreement_chart(frame: pd.DataFrame) -> alt.LayerChart:
+    """Rank agreement of two disjoint halves against their size: flat and near 1 means enough samples."""
+    domains = list(dict.fromkeys(frame.domain))
+    legend = alt.Legend(title=None, orient="top", padding=0, symbolOpacity=1, symbolType="circle", symbolStrokeWidth=0)
+    color = alt.Color("domain:N", scale=domain_scale(domains), legend=legend)
+    sizes = alt.Axis(format="d", grid=False, values=sorted(set(frame.n)))
+    x = alt.X("n:Q", scale=alt.Scale(type="log", base=2), title="samples in each half", axis=sizes)
+    base = alt.Chart(frame).encode(x=x)
+    band = base.mark_area(opacity=0.15).encode(
+        y=alt.Y("low:Q", title="Spearman correlation ↑", scale=alt.Scale(zero=False)), y2="high:Q", color=color
+    )
+    dashes = alt.Scale(domain=domains, range=[[1, 0], [6, 4], [2, 3]])
+    line = base.mark_line(point=alt.OverlayMarkDef(size=50, filled=True)).encode(
+        y="spearman:Q",
+        color=color,
+        strokeDash=alt.StrokeDash("domain:N", scale=dashes, legend=None),
+        tooltip=["domain:N", "n:Q", *(alt.Tooltip(f"{c}:Q", format=".3f") for c in ("spearman", "low", "high"))],
+    )
+    return alt.layer(band, line).properties(height=260)
+
+
+def domain_scale(domains: Sequence[str]) -> alt.Scale:
+    """math is warm and general is cool wherever domains are coloured; a user's own domains follow."""
+    known = {"math": HIGH, "general": LOW}
+    rest = iter([*SPARE, *SPARE])
+    return alt.Scale(domain=list(domains), range=[known.get(d) or next(rest) for d in domains])
+
+
+# ------------------------------------------------------------------------------------------------ plans
+
+
+def strip_frame(plans: Sequence[PruningPlan], protected: frozenset[int]) -> pd.DataFrame:
+    """One row per plan and layer: columns criterion, label, layer, state (kept | dropped | protected)."""
+    rows = []
+    for plan in plans:
+        for layer in range(plan.n_layers):
+            state = "dropped" if layer in plan.dropped else "protected" if layer in protected else "kept"
+            rows.append((plan.criterion, label(plan.criterion), layer, state))
+    return pd.DataFrame(rows, columns=["criterion", "label", "layer", "state"])
+
+
+def layer_strips(frame: pd.DataFrame) -> alt.LayerChart:
+    """One strip of layers per plan: kept filled, dropped hollow and crossed, protected marked with a bar."""
+    names = list(dict.fromkeys(frame.criterion))
+    labels = list(dict.fromkeys(frame.label))
+    colors = alt.Scale(domain=names, range=[style_of(c).color for c in names])
+    pick = alt.selection_point("cell", fields=["criterion", "layer"], on="click", clear="dblclick", toggle=False)
+    base = alt.Chart(frame).encode(
+        x=layer_axis(),
+        y=alt.Y("label:N", sort=labels, title=None, axis=alt.Axis(labelLimit=130, labelPadding=8)),
+        tooltip=[alt.Tooltip("label:N", title="plan"), alt.Tooltip("layer:O"), alt.Tooltip("state:N")],
+    )
+    cells = (
+        base.mark_rect(strokeWidth=1.5, cornerRadius=3, cursor="pointer")
+        .encode(
+            color=alt.Color("criterion:N", scale=colors, legend=None),
+            stroke=alt.Stroke("criterion:N", scale=colors, legend=None),
+            fillOpacity=alt.condition("datum.state == 'dropped'", alt.value(0.06), alt.value(0.85)),
+            strokeOpacity=alt.condition("datum.state == 'dropped'", alt.value(0.7), alt.value(1)),
+        )
+        .add_params(pick)
+    )
+    crosses = (
+        base.transform_filter("datum.state == 'dropped'")
+        .mark_text(text="×", fontSize=17, fontWeight="bold")
+        .encode(color=alt.Color("criterion:N", scale=colors, legend=None))
+    )
+    guards = base.transform_filter("datum.state == 'protected'").mark_tick(
+        color="#ffffff", thickness=2, size=10, orient="horizontal", opacity=0.9
+    )
+    return alt.layer(cells, crosses, guards).properties(height=alt.Step(ROW))

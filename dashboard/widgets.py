@@ -1,0 +1,209 @@
+"""Pieces that several pages draw: the page header, provenance lines, a chart with its table twin, error lines."""
+
+import base64
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import altair as alt
+import pandas as pd
+import streamlit as st
+
+from core.errors import StrataError
+from core.pruning import ModelSpec, SimilarityAtlas
+from core.runs.records import RunRecord
+from dashboard import figures, results, score_figures, services, state
+
+
+@contextmanager
+def show_errors() -> Iterator[None]:
+    """Turns a StrataError, and only that, into one line on the page; everything else stays loud."""
+    try:
+        yield
+    except StrataError as error:
+        st.error(str(error), icon=":material/error:")
+
+
+def header(question: str, sentence: str) -> str:
+    """The page's question, the model badge and one sentence that says how to read the page; returns the model id."""
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center", gap="small"):
+        st.title(question, anchor=False, width="content")
+        with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", width="content"):
+            model_id = state.model()
+            _badges(model_id)
+    st.caption(sentence)
+    return model_id
+
+
+def _badges(model_id: str) -> None:
+    try:
+        model = services.spec(model_id)
+    except StrataError:
+        st.badge(f"{model_id} · unknown here", icon=":material/help:", color="gray")
+        return
+    st.badge(f"{model_id} · {model.n_layers} layers", icon=":material/layers:", color="blue")
+    if services.live(model_id):
+        st.badge(
+            f"live on {services.device()}",
+            icon=":material/bolt:",
+            color="green",
+            help="This machine can run the model.",
+        )
+    else:
+        st.badge(
+            "recorded only",
+            icon=":material/history:",
+            color="gray",
+            help="torch or the weights are not installed here: figures come from recorded runs.",
+        )
+
+
+def provenance(*parts: str) -> None:
+    """One small line under a chart or a number that says where it comes from."""
+    st.caption(":material/fingerprint: " + " · ".join(p.replace("$", r"\$") for p in parts if p))
+
+
+def atlas_provenance(atlas: SimilarityAtlas, source: str) -> None:
+    counts = ", ".join(f"{d} {len(atlas.rows(d))}" for d in atlas.domains)
+    provenance(
+        f"{atlas.model_id} @ {atlas.revision[:10] or 'unknown'}",
+        f"calibration {atlas.data_hash[:8]}",
+        f"n = {counts}",
+        atlas.device,
+        atlas.created[:10],
+        "computed here" if source == "own" else "recorded",
+    )
+
+
+def runs_provenance(records: Sequence[RunRecord], model: ModelSpec, n: int | None = None) -> None:
+    """Where the scores come from, said once for all the runs behind a chart."""
+    if not records:
+        return
+    devices = " / ".join(sorted({r.device for r in records if r.device}))
+    dates = sorted({r.created[:10] for r in records if r.created})
+    hashes = ", ".join(sorted({f"{r.benchmark} {r.data_hash[:8]}" for r in records})[:4])
+    provenance(
+        f"{model.model_id} @ {model.revision[:10] or 'unknown'}, {model.dtype}",
+        hashes,
+        f"n = {n} items" if n else "",
+        f"{len(records)} runs",
+        devices,
+        dates[0] if len(set(dates)) == 1 else f"{dates[0]} to {dates[-1]}" if dates else "",
+        services.origin_of(model.model_id),
+    )
+
+
+def figure(
+    chart: alt.TopLevelMixin,
+    table: pd.DataFrame,
+    *,
+    name: str,
+    alt_text: str,
+    columns: Mapping[str, Any] | None = None,
+    on_select: Any = "ignore",
+    key: str | None = None,
+) -> Any:
+    """A chart and, folded below it, the same numbers as a table with CSV and JSON downloads."""
+    event = st.altair_chart(chart, key=key or f"chart_{name}", on_select=on_select, alt=alt_text)
+    twin(table, name=name, columns=columns)
+    return event
+
+
+def twin(
+    table: pd.DataFrame, *, name: str, columns: Mapping[str, Any] | None = None, title: str = "Table and download"
+) -> None:
+    with st.expander(title, icon=":material/table:", key=f"twin_{name}", on_change="rerun") as folded:
+        if not folded.open:
+            return
+        st.dataframe(
+            table, hide_index=True, column_config=dict(columns or {}), alt=f"The numbers behind the chart {name}"
+        )
+        with st.container(horizontal=True):
+            downloads(table, name)
+
+
+def downloads(table: pd.DataFrame, name: str) -> None:
+    st.download_button(
+        "CSV",
+        table.to_csv(index=False),
+        f"strata-{name}.csv",
+        "text/csv",
+        key=f"csv_{name}",
+        icon=":material/download:",
+        on_click="ignore",
+    )
+    st.download_button(
+        "JSON",
+        table.to_json(orient="records", indent=1),
+        f"strata-{name}.json",
+        "application/json",
+        key=f"json_{name}",
+        icon=":material/download:",
+        on_click="ignore",
+    )
+
+
+def interval(score: float, low: float, high: float) -> str:
+    """ "71 % [62, 79]" """
+    return "–" if score != score else f"{100 * score:.0f} % [{100 * low:.0f}, {100 * high:.0f}]"
+
+
+def megabytes(n: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if n < 1000 or unit == "GB":
+            return f"{n:.0f} {unit}" if unit == "B" else f"{n:.1f} {unit}"
+        n /= 1000
+    raise AssertionError("unreachable")
+
+
+def no_atlas(model_id: str) -> None:
+    """The empty state of everything that rests on similarities."""
+    with st.container(border=True):
+        st.markdown("**No similarities of this model yet.** They take one pass over a few dozen calibration samples.")
+        if services.live(model_id):
+            st.page_link(
+                "views/similarity.py", label="Recompute them on the Similarity page", icon=":material/grid_on:"
+            )
+        st.code(f"python -m core calibrate --model {model_id}", language="bash")
+
+
+def no_runs(model_id: str) -> None:
+    """The empty state of everything that rests on measured runs."""
+    with st.container(border=True):
+        st.markdown("**No runs of this model yet.** A sweep measures plans item by item; a small one takes minutes.")
+        st.page_link("views/runs.py", label="Start a sweep or import runs", icon=":material/database:")
+        st.code(f"python -m core sweep --model {model_id} --budgets 1-8", language="bash")
+
+
+# ------------------------------------------------------------------------------------------------ scores and regimes
+
+SHARES = {c: st.column_config.NumberColumn(format="%.3f") for c in ("value", "low", "high", "score", "retention")}
+REGIMES: dict[str, tuple[str, Any]] = {
+    "ranking-sensitive": ("it matters which layers go", "blue"),
+    "converged": ("methods cannot be told apart", "gray"),
+    "structure-dominated": ("spacing and runs decide", "red"),
+    "undetermined": ("the runs cannot say", "yellow"),
+}
+
+
+def regime_badge(label: str) -> None:
+    meaning, color = REGIMES.get(label, ("", "gray"))
+    st.badge(label, color=color, help=meaning)
+
+
+def regime_legend(note: str) -> None:
+    """How to read the row of letters under a score chart, then a note on the curves."""
+    initials = score_figures.REGIME_INITIALS
+    letters = " · ".join(f"**{initials[name]}** {name} ({meaning})" for name, (meaning, _) in REGIMES.items())
+    st.caption(f"Row under the curves, the regime at each budget: {letters}. {note}")
+
+
+def criteria_legend(names: Sequence[str]) -> None:
+    """The key of a score chart, wrapping with the page: line and mark of each criterion, then the random plans."""
+    keys = [(c, results.label(c)) for c in names] + [("random", "random plans, median")]
+    parts = []
+    for criterion, text in keys:
+        svg = base64.b64encode(figures.legend_key(criterion).encode()).decode()
+        unbroken = text.replace(" ", "\u00a0")
+        parts.append(f"![{text}](data:image/svg+xml;base64,{svg})\u00a0{unbroken}")
+    st.markdown(" \u2003".join(f":small[{part}]" for part in parts))

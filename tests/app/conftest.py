@@ -1,0 +1,126 @@
+"""Fixtures of the page tests: a synthetic recording, an empty user folder, and an engine that answers from a script."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core import settings
+from core.errors import StrataError
+from core.runs.records import Answer, TokenEvent
+from dashboard import services
+from tests.app.synthetic import write_recording
+
+APP = str(settings.ROOT / "dashboard" / "app.py")
+
+
+@dataclass
+class Done:
+    pane: int
+    answer: Answer
+
+
+@dataclass
+class FakeTicket:
+    script: list[Any]
+    cancelled: bool = False
+
+    def events(self) -> Iterator[Any]:
+        for event in self.script:
+            if isinstance(event, Exception):
+                raise event
+            yield event
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+@dataclass
+class FakeEngine:
+    """Answers "7" in every pane, token by token, the pruned panes with another second token."""
+
+    requests: list[tuple[Any, ...]] = field(default_factory=list)
+    tickets: list[FakeTicket] = field(default_factory=list)
+    failure: StrataError | None = None
+
+    def submit(self, model_id: str, plans: list[Any], image: Any, question: str, config: Any) -> FakeTicket:
+        self.requests.append((model_id, tuple(plans), image, question, config))
+        script: list[Any] = [self.failure] if self.failure else []
+        for pane, plan in enumerate(plans):
+            words = ("7",) if plan is None else ("7", " <b>or</b> 8")
+            top5 = (("7", 0.9), ("8", 0.1))
+            events = tuple(TokenEvent(pane, 10 + i, w, 0.1 * i, top5) for i, w in enumerate(words))
+            answer = Answer(model_id, plan, question, "".join(words), len(words), 0.05, 20.0, "end", events)
+            script += [*events, Done(pane, answer)]
+        self.tickets.append(FakeTicket(script))
+        return self.tickets[-1]
+
+
+@pytest.fixture(scope="session")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("recorded")
+    write_recording(folder)
+    return folder
+
+
+@pytest.fixture
+def recorded(recording: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The app finds the synthetic recording."""
+    monkeypatch.setattr(settings, "RECORDED_DIR", recording)
+    return recording
+
+
+@pytest.fixture
+def nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The app finds neither a recording nor weights."""
+    monkeypatch.setattr(settings, "RECORDED_DIR", tmp_path / "none")
+    monkeypatch.setattr(settings, "TINY_DIR", tmp_path / "none")
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
+    """The model is live, and its engine is a fake one."""
+    fake = FakeEngine()
+    monkeypatch.setattr(services, "engine", lambda: fake)
+    monkeypatch.setattr(services, "live", lambda model_id="tiny": True)
+    monkeypatch.setattr(services, "device", lambda: "CPU")
+    return fake
+
+
+@pytest.fixture
+def open_page() -> Callable[..., AppTest]:
+    """open_page("prune", budget="6") runs that page with those query parameters."""
+
+    def open_it(name: str, **query: Any) -> AppTest:
+        at = AppTest.from_file(APP, default_timeout=120)
+        if name == "overview":
+            at.query_params.update(query)
+            return at.run()
+        at.run()
+        at.switch_page(f"views/{name}.py")
+        for key, value in query.items():
+            at.query_params[key] = value
+        return at.run()
+
+    return open_it
+
+
+def texts(at: AppTest) -> str:
+    """Everything that the user reads as text on a page, in one string."""
+    kinds = (
+        "title",
+        "subheader",
+        "markdown",
+        "caption",
+        "text",
+        "info",
+        "warning",
+        "error",
+        "success",
+        "code",
+        "badge",
+    )
+    return "\n".join(str(e.value) for kind in kinds for e in at.get(kind))

@@ -1,0 +1,61 @@
+"""Pictures of the six pages: `python -m tests.browser.screenshots [--theme dark] [--width 390] [--out DIR]`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from core import settings
+from tests.browser.serve import browser_page, running_app
+
+PAGES = {
+    "overview": "",
+    "similarity": "similarity?tasks=true",
+    "prune": "prune?budget=6",
+    "compare": "compare?budget=6",
+    "benchmarks": "benchmarks?budget=6",
+    "runs": "runs",
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--theme", choices=("light", "dark"), default="light")
+    parser.add_argument("--width", type=int, default=1280)
+    parser.add_argument("--out", type=Path, default=settings.ASSETS / "screenshots")
+    parser.add_argument("--only", nargs="*", choices=list(PAGES), default=list(PAGES))
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    suffix = ("" if options.theme == "light" else "-dark") + ("" if options.width == 1280 else f"-{options.width}")
+    with running_app() as address, browser_page(options.width, options.theme) as page:
+        for name in options.only:
+            page.goto(f"{address}/{PAGES[name]}")
+            settle(page)
+            if name == "compare" and page.get_by_role("button", name="Ask", exact=True).count():
+                page.get_by_role("button", name="Ask", exact=True).click()
+                page.get_by_text("tokens/s").first.wait_for(timeout=180_000)
+                settle(page)
+            height = page.evaluate(
+                "Math.max(...[...document.querySelectorAll('[data-testid=stMain], main')].map(e => e.scrollHeight))"
+            )
+            page.set_viewport_size({"width": options.width, "height": min(int(height) + 8, 6000)})
+            page.wait_for_timeout(1500)
+            target = options.out / f"{name}{suffix}.png"
+            page.screenshot(path=target)
+            page.set_viewport_size({"width": options.width, "height": 900})
+            sys.stderr.write(f"{target}\n")
+
+
+def settle(page) -> None:
+    """Wait until the script has run and the charts are drawn."""
+    page.locator("h1, [data-testid=stException]").first.wait_for(timeout=180_000)
+    page.wait_for_timeout(500)
+    page.wait_for_function(
+        "document.querySelector('[data-testid=stApp]')?.dataset.testScriptState !== 'running'", timeout=180_000
+    )
+    page.locator("[data-testid=stSkeleton]").first.wait_for(state="detached", timeout=180_000)
+    page.mouse.move(2, 300)
+    page.wait_for_timeout(1500)
+
+
+if __name__ == "__main__":
+    main()

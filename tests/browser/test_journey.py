@@ -1,0 +1,108 @@
+"""One journey through the real app in Chromium: tour, slider, two streamed answers, the regime chart."""
+
+import re
+import shutil
+
+import pytest
+
+from core import settings
+from tests.app.synthetic import write_recording
+from tests.browser.serve import browser_page, running_app
+
+WAIT = 120_000  # ms; the machine may be busy
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not shutil.which("chromium"), reason="Debian package chromium is not installed"),
+]
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory):
+    """The real app over the recorded runs that ship, or over synthetic ones while there are none."""
+    home = tmp_path_factory.mktemp("home")
+    environment = {"STRATA_HOME": str(home)}
+    if not (settings.RECORDED_DIR / "tiny.runs.parquet").exists():
+        recording = tmp_path_factory.mktemp("recording")
+        write_recording(recording)
+        environment["STRATA_RECORDED"] = str(recording)
+    with running_app(environment) as address:
+        yield address
+
+
+@pytest.fixture
+def page(app):
+    with browser_page() as opened:
+        opened.set_default_timeout(WAIT)
+        problems: list[str] = []
+        opened.on("pageerror", lambda error: problems.append(str(error)))
+        opened.goto(app)
+        opened.get_by_role("heading", level=1).wait_for()
+        yield opened
+        assert not problems
+        assert opened.locator("[data-testid=stException]").count() == 0
+
+
+def test_tour_slider_answers_and_regimes(page):
+    page.get_by_role("link", name="2 · Choose what to drop").click()
+    page.get_by_role("heading", name="What would a budget remove?").wait_for()
+    page.wait_for_url(re.compile(r"/prune\?budget=6"))
+
+    slider = page.locator("[data-testid=stSlider] input[type=range]")
+    slider.focus()
+    slider.press("ArrowRight")
+    page.get_by_text(re.compile(r"^7 of \d+ layers")).wait_for()
+    page.wait_for_url(re.compile(r"budget=7"))
+
+    page.get_by_role("link", name=re.compile("the same question")).click()
+    page.get_by_role("heading", name="Where does the pruned model go wrong?").wait_for()
+    assert page.locator("[data-testid=stSlider] input[type=range]").first.input_value() == "7"
+    if any(settings.TINY_DIR.glob("*.safetensors")):
+        page.get_by_role("button", name="Ask", exact=True).click()
+        page.get_by_text(re.compile(r"tokens/s")).nth(1).wait_for()
+        page.get_by_role("heading", name="First token that differs").wait_for()
+
+    page.get_by_role("link", name="Benchmarks").first.click()
+    page.get_by_role("heading", name="How much does each criterion keep?").wait_for()
+    page.locator("[data-testid=stVegaLiteChart] svg, [data-testid=stVegaLiteChart] canvas").first.wait_for()
+    page.get_by_text("ranking-sensitive").first.wait_for()
+
+
+def test_a_click_on_a_strip_makes_a_plan_by_hand(page, app):
+    page.goto(f"{app}/prune?budget=3&criteria=deepest")
+    page.get_by_text(re.compile(r"^3 of \d+ layers")).wait_for()
+    cells = page.locator("[data-testid=stVegaLiteChart] svg .mark-rect path")
+    cells.first.wait_for()
+    cells.nth(2).click()
+    page.wait_for_url(re.compile(r"manual="))
+    page.get_by_text("by hand").first.wait_for()
+
+
+def test_bad_links_do_not_break_a_page(page, app):
+    page.goto(f"{app}/prune?budget=abc&criteria=nothing&manual=99")
+    page.get_by_text("The link asks for budget = abc").wait_for()
+    page.locator("[data-testid=stVegaLiteChart]").first.wait_for()
+
+
+def test_the_phone_does_not_scroll_sideways(app):
+    with browser_page(width=390) as page:
+        page.set_default_timeout(WAIT)
+        for path in ("", "similarity", "prune", "compare", "benchmarks", "runs"):
+            page.goto(f"{app}/{path}")
+            page.get_by_role("heading", level=1).wait_for()
+            page.wait_for_timeout(2000)
+            assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
+
+
+def test_an_upload_reaches_the_page(page, app, tmp_path):
+    from PIL import Image
+
+    picture = tmp_path / "red.png"
+    Image.new("RGB", (80, 80), "red").save(picture)
+    page.goto(f"{app}/compare")
+    page.get_by_role("button", name="upload").or_(page.get_by_role("radio", name="upload")).first.click()
+    page.locator("input[type=file]").set_input_files(str(picture))
+    page.get_by_text("Ask a question about the picture.").wait_for()
+    page.get_by_label("Question").fill("What colour is the square?")
+    page.get_by_label("Question").press("Enter")
+    page.get_by_text("What colour is the square?").first.wait_for()

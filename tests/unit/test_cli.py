@@ -1,0 +1,166 @@
+"""The command line: one JSON document on stdout, one line and exit code 2 for anything wrong."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from core import cli, settings
+from core.data.samples import draw_samples
+from core.pruning.atlas import SimilarityAtlas
+from core.runs import library
+from core.vlm.similarity import compute_atlas
+from tests.models import random_vlm
+
+
+def run(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str, str]:
+    """(exit code, stdout, stderr) of a command, run in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["strata", *args])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+    done = capsys.readouterr()
+    return int(stopped.value.code or 0), done.out, done.err
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("STRATA_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    image = draw_samples("test", 0, 1)[0].image
+    assert image is not None
+    image.save(tmp_path / "picture.png")
+    return tmp_path / "picture.png"
+
+
+@pytest.fixture(scope="module")
+def atlas_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("atlas") / "random.npz"
+    samples = draw_samples("calibration", 0, 8)
+    by_domain = {d: [s for s in samples if s.domain == d] for d in ("math", "general")}
+    compute_atlas(random_vlm(), by_domain).save(path)
+    return path
+
+
+def test_plan_prints_the_contract(capsys: pytest.CaptureFixture[str], atlas_file: Path) -> None:
+    args = ("plan", "--criterion", "deepest", "--budget", "50%", "--atlas", str(atlas_file), "--json")
+    code, stdout, _ = run(capsys, *args)
+    assert code == 0
+    document = json.loads(stdout)
+    assert document["dropped"] == [2, 3, 4] and document["n_drop"] == 3 and document["n_layers"] == 6
+    assert document["criterion"] == "deepest" and document["model_id"] == "random"
+
+
+def test_ask_full_and_pruned(capsys: pytest.CaptureFixture[str], picture: Path, tmp_path: Path, home: Path) -> None:
+    code, stdout, _ = run(capsys, "ask", "--image", str(picture), "--question", "How many shapes are there?", "--json")
+    full = json.loads(stdout)
+    assert code == 0 and full["plan"] is None and full["model"] == "tiny"
+    assert {"question", "answer", "tokens", "ttft_s", "tokens_per_s"} <= set(full)
+    plan = tmp_path / "plan.json"
+    plan.write_text(json.dumps({"model_id": "tiny", "n_layers": 16, "dropped": [3, 9]}))
+    args = ("ask", "--image", str(picture), "--question", "How many?", "--plan", str(plan), "--json")
+    code, stdout, _ = run(capsys, *args)
+    assert code == 0 and json.loads(stdout)["plan"]["dropped"] == [3, 9]
+
+
+def test_calibrate_saves_an_atlas_that_plan_then_finds(capsys: pytest.CaptureFixture[str], home: Path) -> None:
+    code, stdout, _ = run(capsys, "calibrate", "--samples", "4", "--json")
+    document = json.loads(stdout)
+    assert code == 0 and len(document["similarity"]["math"]) == 16
+    assert SimilarityAtlas.load(library.user_atlas_path("tiny")).domains == ("math", "general")
+    code, stdout, _ = run(capsys, "plan", "--criterion", "math_aware", "--budget", "3", "--json")
+    assert code == 0 and len(json.loads(stdout)["dropped"]) == 3
+
+
+def test_sweep_then_runs_then_resume(capsys: pytest.CaptureFixture[str], home: Path, tmp_path: Path) -> None:
+    run(capsys, "calibrate", "--samples", "4", "--json")
+    args = ("sweep", "--criteria", "math_aware,uniform", "--budgets", "2,4", "--random", "2", "--limit", "9", "--json")
+    code, stdout, _ = run(capsys, *args)
+    first = json.loads(stdout)
+    assert code == 0 and first["plans"] == 1 + 2 * (2 + 2)
+    assert first["outcomes_scored"] > 0 and first["outcomes_reused"] == 0
+    assert len(first["scores"]) == 2 * first["plans"]
+    again = json.loads(run(capsys, *args)[1])
+    assert again["outcomes_scored"] == 0 and again["outcomes_reused"] == first["outcomes_scored"]
+    assert [s["score"] for s in again["scores"]] == [s["score"] for s in first["scores"]]
+    run_id = first["scores"][0]["run_id"]
+    code, stdout, _ = run(capsys, "runs", "show", run_id, "--json")
+    assert code == 0 and json.loads(stdout)["run_id"] == run_id
+    assert run(capsys, "runs", "export", str(tmp_path / "runs.parquet"))[0] == 0
+    assert run(capsys, "runs", "import", str(tmp_path / "runs.parquet"))[0] == 0
+    listed: list[dict[str, Any]] = json.loads(run(capsys, "runs", "list", "--json")[1])
+    assert {s["run_id"] for s in first["scores"]} <= {row["run_id"] for row in listed}
+
+
+def test_tiny_samples_writes_pictures(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    code, _, _ = run(capsys, "tiny", "samples", "--out", str(tmp_path), "--n", "3")
+    rows = [json.loads(line) for line in (tmp_path / "samples.jsonl").read_text().splitlines()]
+    assert code == 0 and len(rows) == 3
+    assert all(Image.open(tmp_path / row["image"]).size == (80, 80) for row in rows)
+
+
+BAD = {
+    "unknown command": ("prun",),
+    "unknown option": ("plan", "--criterium", "x"),
+    "missing option": ("plan", "--criterion", "uniform"),
+    "unknown model": ("ask", "--model", "tinny", "--image", "PICTURE", "--question", "hi"),
+    "unknown criterion": ("plan", "--criterion", "mth_aware", "--budget", "2", "--atlas", "ATLAS"),
+    "budget 0": ("plan", "--criterion", "uniform", "--budget", "0", "--atlas", "ATLAS"),
+    "budget of all layers": ("plan", "--criterion", "uniform", "--budget", "6", "--atlas", "ATLAS"),
+    "budget beyond the protected": ("plan", "--criterion", "uniform", "--budget", "5", "--atlas", "ATLAS"),
+    "budget no number": ("plan", "--criterion", "uniform", "--budget", "many", "--atlas", "ATLAS"),
+    "no such atlas": ("plan", "--criterion", "uniform", "--budget", "2", "--atlas", "/nowhere/a.npz"),
+    "text as image": ("ask", "--image", "TEXT", "--question", "hi"),
+    "no such image": ("ask", "--image", "/nowhere/x.png", "--question", "hi"),
+    "empty question": ("ask", "--image", "PICTURE", "--question", "  "),
+    "text as plan": ("ask", "--image", "PICTURE", "--question", "hi", "--plan", "TEXT"),
+    "criterion without budget": ("ask", "--image", "PICTURE", "--question", "hi", "--criterion", "uniform"),
+    "bad budgets": ("sweep", "--budgets", "one,two"),
+    "bad benchmark": ("sweep", "--benchmarks", "tiny-maths", "--budgets", "1"),
+    "no such run": ("runs", "show", "zzzzzzzz"),
+    "text as runs": ("runs", "import", "TEXT"),
+    "bad split": ("tiny", "evaluate", "--split", "tset"),
+    "bad domain": ("calibrate", "--domains", "maths"),
+    "bad device": ("ask", "--image", "PICTURE", "--question", "hi", "--device", "gpu9x"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_line_and_exit_code_2(
+    case: str, capsys: pytest.CaptureFixture[str], picture: Path, atlas_file: Path, tmp_path: Path, home: Path
+) -> None:
+    text = tmp_path / "text.png"
+    text.write_text("not a picture, not a plan")
+    names = {"PICTURE": str(picture), "TEXT": str(text), "ATLAS": str(atlas_file)}
+    code, stdout, stderr = run(capsys, *(names.get(a, a) for a in BAD[case]))
+    assert code == 2
+    assert stdout == ""
+    assert len(stderr.strip().splitlines()) == 1 and "Traceback" not in stderr
+    assert len(stderr) > 20
+
+
+def test_a_decompression_bomb_is_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    from tests.unit.test_images import declared_png
+
+    (tmp_path / "bomb.png").write_bytes(declared_png(20_000, 20_000))
+    code, _, stderr = run(capsys, "ask", "--image", str(tmp_path / "bomb.png"), "--question", "hi")
+    assert code == 2 and "megapixels" in stderr and len(stderr.strip().splitlines()) == 1
+
+
+def test_the_module_runs_as_a_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "core", "plan", "--criterion", "nope", "--budget", "1"],
+        capture_output=True,
+        text=True,
+        cwd=settings.ROOT,
+        check=False,
+    )
+    assert done.returncode == 2 and "unknown criterion 'nope'" in done.stderr and done.stdout == ""

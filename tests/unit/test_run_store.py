@@ -1,0 +1,409 @@
+"""The run store: nothing is lost between processes or files, and nothing in a foreign folder is trusted."""
+
+import multiprocessing
+import os
+import pickle
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from diskcache import Cache
+
+from cache import RunStore, load_recorded
+from cache.disk import JSONBytesDisk
+from core.errors import StoreError
+from core.pruning.plan import ModelSpec, PruningPlan
+from core.runs.records import BenchmarkItem, ItemSet, RunRecord
+
+SPEC = ModelSpec("tiny", "abc", "llava", 8, (), 800, (100,) * 8, "float32", "cpu")
+ITEMS = ItemSet(
+    "tiny-math",
+    "math",
+    "test",
+    "hash0",
+    tuple(BenchmarkItem(f"i{k}", "count", f"How many? {k}", str(k), f"drawn:test/0/{k}/count") for k in range(4)),
+)
+
+
+def make_record(
+    criterion: str = "mixed", dropped: tuple[int, ...] = (2, 3), scored: str = "10?1", **changes: Any
+) -> RunRecord:
+    correct = tuple({"1": True, "0": False, "?": None}[c] for c in scored)
+    values: dict[str, Any] = {
+        "model": SPEC,
+        "plan": PruningPlan("tiny", 8, dropped, criterion, 0 if criterion == "random" else None),
+        "benchmark": "tiny-math",
+        "domain": "math",
+        "data_hash": "hash0",
+        "metric": "exact_match",
+        "item_ids": tuple(i.item_id for i in ITEMS.items),
+        "correct": correct,
+        "gold_nll": tuple(None if c is None else 0.1234 for c in correct),
+        "similarity_dropped": 1.75,
+        "device": "cpu",
+        "created": "2026-01-02T03:04:05+00:00",
+        "version": "0.1.0",
+    }
+    return RunRecord(**{**values, **changes})
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Any:
+    with RunStore(tmp_path / "runs") as opened:
+        yield opened
+
+
+# ------------------------------------------------------------------------------------------------ keeping
+
+
+def test_records_and_items_round_trip(store: RunStore, tmp_path: Path) -> None:
+    record = make_record()
+    store.put(record)
+    store.put_items(ITEMS)
+    store.close()
+    with RunStore(tmp_path / "runs") as again:
+        assert again.get(record.run_id) == record
+        assert again.items("hash0") == ITEMS
+        assert again.item_sets() == [ITEMS]
+        assert again.get("nothing") is None
+        assert again.items("nothing") is None
+        again.delete(record.run_id)
+        again.delete(record.run_id)
+        assert again.records() == []
+
+
+def test_large_records_go_through_value_files(store: RunStore, tmp_path: Path) -> None:
+    ids = tuple(f"item-{k:030d}" for k in range(3000))
+    record = make_record(item_ids=ids, correct=(True,) * 3000, gold_nll=(0.5,) * 3000)
+    store.put(record)
+    assert list((tmp_path / "runs").rglob("*.val"))
+    assert store.get(record.run_id) == record
+    assert store.disk_usage() > 100_000
+    store.delete(record.run_id)
+    assert not list((tmp_path / "runs").rglob("*.val"))
+
+
+def test_records_are_filtered_and_ordered_whatever_the_order_of_writing(tmp_path: Path) -> None:
+    records = [
+        make_record("uniform", (1,)),
+        make_record("mixed", (1, 2)),
+        make_record("mixed", (3,)),
+        make_record("mixed", (3,), benchmark="tiny-general"),
+        make_record("mixed", (3,), model=replace(SPEC, model_id="other")),
+    ]
+    listed = []
+    for name, order in (("a", records), ("b", records[::-1])):
+        with RunStore(tmp_path / name) as store:
+            store.put_many(order)
+            listed.append(store.records())
+            assert [r.plan.n_drop for r in store.records("tiny", "tiny-math", "mixed")] == [1, 2]
+            assert len(store.records(model_id="tiny")) == 4
+            assert len(store.records(benchmark="tiny-general")) == 1
+    assert listed[0] == listed[1]
+
+
+def test_a_record_is_merged_never_put_over_what_is_stored(store: RunStore) -> None:
+    store.put(make_record(scored="1??0"))
+    store.put(make_record(scored="?1?1"))
+    assert store.records()[0].correct == (True, True, None, True)
+    with pytest.raises(StoreError, match="different items"):
+        store.put(make_record(item_ids=("x0", "x1", "x2", "x3")))
+
+
+def test_a_failed_write_of_several_keeps_none(store: RunStore) -> None:
+    store.put(make_record())
+    damaged = make_record(item_ids=("x0", "x1", "x2", "x3"))
+    with pytest.raises(StoreError):
+        store.put_many([make_record("uniform", (5,)), damaged])
+    assert [r.plan.criterion for r in store.records()] == ["mixed"]
+
+
+def _write(path: str, start: int, scored: str) -> None:
+    with RunStore(path) as store:
+        for k in range(start, start + 20):
+            store.put(make_record("random", (k % 7, 7), plan=PruningPlan("tiny", 8, (k % 7, 7), "random", k)))
+            store.put(make_record(scored=scored))
+
+
+def test_two_processes_write_at_once(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    path = str(tmp_path / "runs")
+    workers = [context.Process(target=_write, args=(path, *a)) for a in ((0, "11??"), (20, "??00"))]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+    assert [w.exitcode for w in workers] == [0, 0]
+    with RunStore(path) as store:
+        assert {r.plan.seed for r in store.records(criterion="random")} == set(range(40))
+        assert store.records(criterion="mixed")[0].correct == (True, True, False, False)
+
+
+def test_the_folder_is_private_and_nothing_is_evicted(store: RunStore, tmp_path: Path) -> None:
+    assert stat.S_IMODE(os.stat(tmp_path / "runs").st_mode) == 0o700
+    assert store._cache.eviction_policy == "none"
+
+
+def test_another_schema_is_refused(store: RunStore, tmp_path: Path) -> None:
+    store._cache.set("meta:schema", 99)
+    store.close()
+    with pytest.raises(StoreError, match="schema 99"):
+        RunStore(tmp_path / "runs")
+
+
+def test_an_unusable_folder_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="cannot use the run store"):
+        RunStore(tmp_path / "file")
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "cache.db").write_bytes(b"no database" * 1000)
+    with pytest.raises(StoreError, match="cannot use the run store"):
+        RunStore(tmp_path / "damaged")
+
+
+def test_importing_the_package_is_light() -> None:
+    """Opening the dashboard must not wait for the table libraries; they load when runs are read."""
+    code = "import sys, cache; raise SystemExit(any(m in sys.modules for m in ('pandas', 'pyarrow', 'torch', 'scipy')))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# ------------------------------------------------------------------------------------------------ attacks
+
+
+class Payload:
+    """Unpickling it creates a file: harmless, and visible."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[str, str]]:
+        return open, (str(self.marker), "w")
+
+
+def tamper(folder: Path, statement: str, *values: Any) -> None:
+    connection = sqlite3.connect(folder / "cache.db")
+    with connection:
+        assert connection.execute(statement, values).rowcount == 1
+    connection.close()
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> Any:
+    """A folder as diskcache makes it by default, with one value."""
+    with Cache(str(tmp_path / "plain")) as cache:
+        cache.set("key", b"value")
+        yield cache
+
+
+@pytest.fixture
+def victim(store: RunStore) -> str:
+    """The id of a record in the store."""
+    store.put(make_record())
+    return make_record().run_id
+
+
+INLINE = "UPDATE Cache SET mode = 4, filename = NULL, value = ? WHERE key = ?"
+IN_FILE = "UPDATE Cache SET mode = 4, filename = ?, value = NULL WHERE key = ?"
+AS_KEY = "UPDATE Cache SET key = ?, raw = 0 WHERE key = ?"
+OUTSIDE = "UPDATE Cache SET mode = 2, filename = ?, value = NULL WHERE key = ?"
+
+
+def test_a_pickled_value_is_refused(store: RunStore, victim: str, plain: Cache, tmp_path: Path) -> None:
+    marker = tmp_path / "marker"
+    tamper(tmp_path / "plain", INLINE, pickle.dumps(Payload(marker)), "key")
+    plain.get("key")
+    assert marker.exists()
+    marker.unlink()
+    tamper(tmp_path / "runs", INLINE, pickle.dumps(Payload(marker)), f"run:{victim}")
+    for read in (lambda: store.get(victim), store.records):
+        with pytest.raises(StoreError, match="tampered"):
+            read()
+    assert not marker.exists()
+
+
+def test_a_pickled_value_file_is_refused(store: RunStore, victim: str, plain: Cache, tmp_path: Path) -> None:
+    marker = tmp_path / "marker"
+    for folder in ("plain", "runs"):
+        (tmp_path / folder / "evil.val").write_bytes(pickle.dumps(Payload(marker)))
+    tamper(tmp_path / "plain", IN_FILE, "evil.val", "key")
+    plain.get("key")
+    assert marker.exists()
+    marker.unlink()
+    tamper(tmp_path / "runs", IN_FILE, "evil.val", f"run:{victim}")
+    with pytest.raises(StoreError, match="tampered"):
+        store.get(victim)
+    assert not marker.exists()
+
+
+def test_a_pickled_key_is_refused(store: RunStore, victim: str, plain: Cache, tmp_path: Path) -> None:
+    marker = tmp_path / "marker"
+    tamper(tmp_path / "plain", AS_KEY, pickle.dumps(Payload(marker)), "key")
+    list(plain)
+    assert marker.exists()
+    marker.unlink()
+    tamper(tmp_path / "runs", AS_KEY, pickle.dumps(Payload(marker)), f"run:{victim}")
+    for read in (store.records, store.item_sets):
+        with pytest.raises(StoreError, match="tampered"):
+            read()
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize("how", ["absolute", "relative", "link"])
+def test_a_file_outside_the_folder_is_neither_read_nor_removed(
+    store: RunStore, victim: str, plain: Cache, tmp_path: Path, how: str
+) -> None:
+    secret = tmp_path / "secret.val"
+    secret.write_text('{"secret": 1}')
+    for folder in ("plain", "runs"):
+        (tmp_path / folder / "link.val").symlink_to(secret)
+    name = {"absolute": str(secret), "relative": "../secret.val", "link": "link.val"}[how]
+    tamper(tmp_path / "plain", OUTSIDE, name, "key")
+    assert plain.get("key") == b'{"secret": 1}'
+    if how != "link":
+        plain.delete("key")
+        assert not secret.exists()  # plain diskcache even deletes it
+        secret.write_text('{"secret": 1}')
+    tamper(tmp_path / "runs", OUTSIDE, name, f"run:{victim}")
+    with pytest.raises(StoreError, match="outside"):
+        store.get(victim)
+    store.delete(victim)
+    assert secret.exists()
+    assert store.records() == []
+
+
+@pytest.mark.parametrize("value", [b"\xff no JSON", "text", 3, b"[" * 100_000])
+def test_a_value_that_is_not_json_bytes_is_refused(store: RunStore, victim: str, tmp_path: Path, value: Any) -> None:
+    tamper(tmp_path / "runs", "UPDATE Cache SET value = ? WHERE key = ?", value, f"run:{victim}")
+    with pytest.raises(StoreError, match="tampered"):
+        store.get(victim)
+
+
+def test_a_damaged_record_or_item_set_is_one_line(store: RunStore) -> None:
+    store._cache.set("run:x", {"model": 1})
+    store._cache.set("items:x", {"benchmark": "b"})
+    for read in (lambda: store.get("x"), store.records, lambda: store.items("x"), store.item_sets):
+        with pytest.raises(StoreError):
+            read()
+
+
+def test_the_disk_takes_text_keys_and_values_only(tmp_path: Path) -> None:
+    with Cache(str(tmp_path / "c"), disk=JSONBytesDisk) as cache:
+        for key in (1, b"k", ("k",), None):
+            with pytest.raises(StoreError):
+                cache.set(key, 1)
+        with pytest.raises(StoreError), open(os.devnull, "rb") as file:
+            cache.set("k", file, read=True)
+        cache.set("k", {"a": [1, None]})
+        assert cache.get("k") == {"a": [1, None]}
+
+
+# ------------------------------------------------------------------------------------------------ Parquet
+
+
+def test_parquet_round_trip_is_idempotent(store: RunStore, tmp_path: Path) -> None:
+    records = [make_record(), make_record("random", (1,), "1111"), make_record("full", (), similarity_dropped=0.0)]
+    records.append(make_record(data_hash="elsewhere", benchmark="imported", origin="imported", gold_nll=(None,) * 4))
+    store.put_many(records)
+    store.put_items(ITEMS)
+    path = tmp_path / "deep" / "runs.parquet"
+    store.export_parquet(path)
+    with RunStore(tmp_path / "other") as other:
+        assert other.import_parquet(path) == 4
+        assert other.import_parquet(path) == 4
+        assert other.records() == store.records()
+        assert other.item_sets() == [ITEMS]
+        other.export_parquet(tmp_path / "again.parquet")
+        other.export_parquet(tmp_path / "one.parquet", records[:1])
+    assert (tmp_path / "again.parquet").read_bytes() == path.read_bytes()
+    assert load_recorded(tmp_path / "one.parquet") == (records[:1], {"hash0": ITEMS})
+    assert [p.name for p in path.parent.iterdir()] == ["runs.parquet"]
+
+
+def test_an_empty_store_exports_an_empty_file(store: RunStore, tmp_path: Path) -> None:
+    store.export_parquet(tmp_path / "none.parquet")
+    assert load_recorded(tmp_path / "none.parquet") == ([], {})
+
+
+def test_an_import_adds_to_partial_records(store: RunStore, tmp_path: Path) -> None:
+    with RunStore(tmp_path / "other") as other:
+        other.put(make_record(scored="??11"))
+        other.export_parquet(tmp_path / "runs.parquet")
+    store.put(make_record(scored="10??"))
+    store.import_parquet(tmp_path / "runs.parquet")
+    assert store.records()[0].correct == (True, False, True, True)
+
+
+def _truncated(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-40])
+
+
+def _flipped(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[200:600] = b"\xaa" * 400
+    path.write_bytes(data)
+
+
+def _foreign(path: Path) -> None:
+    pq.write_table(pa.table({"a": [1]}), path)
+
+
+def _other_format(path: Path) -> None:
+    pq.write_table(pq.read_table(path).replace_schema_metadata({b"strata_runs_format": b"9"}), path)
+
+
+def _lacking_a_column(path: Path) -> None:
+    pq.write_table(pq.read_table(path).drop_columns("device"), path)
+
+
+def _with_column(name: str, values: list[Any]) -> Callable[[Path], None]:
+    def change(path: Path) -> None:
+        table = pq.read_table(path)
+        field = table.schema.field(name)
+        pq.write_table(table.set_column(table.schema.names.index(name), field, pa.array(values, field.type)), path)
+
+    return change
+
+
+DAMAGES: dict[str, Callable[[Path], Any]] = {
+    "truncated": _truncated,
+    "flipped bytes": _flipped,
+    "foreign": _foreign,
+    "other format": _other_format,
+    "lacking a column": _lacking_a_column,
+    "empty": lambda path: path.write_bytes(b""),
+    "text": lambda path: path.write_text("not parquet\nat all"),
+    "missing": lambda path: path.unlink(),
+    "outcomes": _with_column("correct", ["1x01"]),
+    "lengths": _with_column("correct", ["1"]),
+    "null list": _with_column("gold_nll", [None]),
+    "null model": _with_column("model", [None]),
+    "item set": _with_column("item_set", ["{}"]),
+    "item set JSON": _with_column("item_set", ["{"]),
+    "other items": _with_column("item_ids", [["a", "b", "c", "d"]]),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
+def test_a_malformed_file_is_one_line_and_changes_nothing(
+    store: RunStore, tmp_path: Path, damage: Callable[[Path], Any]
+) -> None:
+    path = tmp_path / "runs.parquet"
+    with RunStore(tmp_path / "other") as other:
+        other.put(make_record())
+        other.put_items(ITEMS)
+        other.export_parquet(path)
+    damage(path)
+    with pytest.raises(StoreError) as caught:
+        store.import_parquet(path)
+    assert "\n" not in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert store.records() == []
+    assert store.item_sets() == []
