@@ -1,4 +1,6 @@
-"""Figures of layers: pure functions, records in, Altair chart out. The one place that gives a criterion its look.
+"""Figures of layers: pure functions, records in, chart out. The one place that gives a criterion its look.
+
+Altair where a chart is clicked or layered by encoding, Plotly where a line is only read.
 
 Colours are mid-tones that keep a contrast of at least 3:1 on the light and on the dark background; every distinction is
 made a second time by shape, dash, outline or text. Text, grid and background come from the theme. Nothing here knows
@@ -6,12 +8,14 @@ Streamlit.
 """
 
 import hashlib
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import altair as alt
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 
 from core.pruning import PruningPlan, SimilarityAtlas, list_criteria, protected_layers
 from core.pruning.criteria import Options, ranked_layers
@@ -257,32 +261,41 @@ def agreement_frame(atlas: SimilarityAtlas, kind: str) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)[["domain", "n", "spearman", "low", "high"]]
 
 
-def agreement_chart(frame: pd.DataFrame) -> alt.LayerChart:
+def agreement_chart(frame: pd.DataFrame) -> go.Figure:
     """Rank agreement of two disjoint halves against their size: flat and near 1 means enough samples."""
+    chart = go.Figure()
     domains = list(dict.fromkeys(frame.domain))
-    legend = alt.Legend(title=None, orient="top", padding=0, symbolOpacity=1, symbolType="circle", symbolStrokeWidth=0)
-    color = alt.Color("domain:N", scale=domain_scale(domains), legend=legend)
-    sizes = alt.Axis(format="d", grid=False, values=sorted(set(frame.n)))
-    x = alt.X("n:Q", scale=alt.Scale(type="log", base=2), title="samples in each half", axis=sizes)
-    base = alt.Chart(frame).encode(x=x)
-    band = base.mark_area(opacity=0.15).encode(
-        y=alt.Y("low:Q", title="Spearman correlation ↑", scale=alt.Scale(zero=False)), y2="high:Q", color=color
-    )
-    dashes = alt.Scale(domain=domains, range=[[1, 0], [6, 4], [2, 3]])
-    line = base.mark_line(point=alt.OverlayMarkDef(size=50, filled=True)).encode(
-        y="spearman:Q",
-        color=color,
-        strokeDash=alt.StrokeDash("domain:N", scale=dashes, legend=None),
-        tooltip=["domain:N", "n:Q", *(alt.Tooltip(f"{c}:Q", format=".3f") for c in ("spearman", "low", "high"))],
-    )
-    return alt.layer(band, line).properties(height=260)
+    for domain, color, dash in zip(domains, domain_colors(domains), itertools.cycle(("solid", "dash", "dot"))):
+        rows = frame[frame.domain == domain]
+        band = {"x": rows.n, "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False}
+        chart.add_scatter(y=rows.low, **band)
+        chart.add_scatter(y=rows.high, fill="tonexty", fillcolor=_faint(color), **band)
+        chart.add_scatter(
+            x=rows.n,
+            y=rows.spearman,
+            name=domain,
+            mode="lines+markers",
+            line={"color": color, "dash": dash},
+            customdata=rows[["low", "high"]],
+            hovertemplate="%{y:.3f} (%{customdata[0]:.3f} to %{customdata[1]:.3f}) with %{x} samples in each half",
+        )
+    sizes = sorted(set(frame.n))
+    chart.update_xaxes(type="log", tickvals=sizes, ticktext=[str(n) for n in sizes], title="samples in each half")
+    chart.update_yaxes(title="Spearman correlation ↑")
+    legend = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
+    return chart.update_layout(height=300, margin={"l": 0, "r": 8, "t": 24, "b": 0}, legend=legend)
 
 
-def domain_scale(domains: Sequence[str]) -> alt.Scale:
+def _faint(color: str) -> str:
+    red, green, blue = (int(color[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red},{green},{blue},0.15)"
+
+
+def domain_colors(domains: Sequence[str]) -> list[str]:
     """math is warm and general is cool wherever domains are coloured; a user's own domains follow."""
     known = {"math": HIGH, "general": LOW}
-    rest = iter([*SPARE, *SPARE])
-    return alt.Scale(domain=list(domains), range=[known.get(d) or next(rest) for d in domains])
+    rest = itertools.cycle(SPARE)
+    return [known.get(d) or next(rest) for d in domains]
 
 
 # ------------------------------------------------------------------------------------------------ plans

@@ -22,7 +22,13 @@ from core.data.images import open_image
 from core.data.samples import DOMAINS, Sample, alternate, domain_tasks, draw_from_source, draw_samples
 from core.errors import CalibrationError, ModelError, StrataError
 from core.pruning import ModelSpec, PruningPlan, SimilarityAtlas, build_plan, protected_layers
-from core.runs.library import recorded_atlas_path, recorded_runs_path, user_atlas_path, user_runs_path
+from core.runs.library import (
+    one_setting,
+    recorded_atlas_path,
+    recorded_runs_path,
+    user_atlas_path,
+    user_runs_path,
+)
 from core.runs.records import ItemSet, RunRecord, outcomes_frame
 from dashboard import results
 
@@ -198,9 +204,12 @@ def _load_own(path: str, mtime: int) -> tuple[list[RunRecord], dict[str, ItemSet
 
 
 def records(model_id: str) -> list[RunRecord]:
-    """Every run of a model, recorded ones first; a run that was repeated here replaces the recorded one."""
+    """The runs of a model that may be compared: one revision, dtype and device.
+
+    A run that was repeated here replaces the recorded one.
+    """
     merged = {r.run_id: r for r in (*_recorded(model_id)[0], *_own_runs()[0]) if r.model.model_id == model_id}
-    return [r for r in merged.values() if r.n_scored]
+    return one_setting(r for r in merged.values() if r.n_scored)
 
 
 def origin_of(model_id: str) -> str:

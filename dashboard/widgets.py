@@ -7,6 +7,7 @@ from typing import Any
 
 import altair as alt
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
 from core.errors import StrataError
@@ -94,7 +95,7 @@ def runs_provenance(records: Sequence[RunRecord], model: ModelSpec, n: int | Non
 
 
 def figure(
-    chart: alt.TopLevelMixin,
+    chart: alt.TopLevelMixin | go.Figure,
     table: pd.DataFrame,
     *,
     name: str,
@@ -104,7 +105,12 @@ def figure(
     key: str | None = None,
 ) -> Any:
     """A chart and, folded below it, the same numbers as a table with CSV and JSON downloads."""
-    event = st.altair_chart(chart, key=key or f"chart_{name}", on_select=on_select, alt=alt_text)
+    key = key or f"chart_{name}"
+    event = None
+    if isinstance(chart, go.Figure):
+        st.plotly_chart(chart, key=key, alt=alt_text, config={"displayModeBar": False})
+    else:
+        event = st.altair_chart(chart, key=key, on_select=on_select, alt=alt_text)
     twin(table, name=name, columns=columns)
     return event
 

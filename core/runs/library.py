@@ -1,7 +1,7 @@
 """Where atlases and runs are found: the user's own folder first, then what ships with the project. No torch."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Hashable, Iterable
 from pathlib import Path
 
 from core import settings
@@ -48,21 +48,24 @@ def all_runs() -> tuple[list[RunRecord], dict[str, ItemSet]]:
     return [r for r in records.values() if r.n_scored], items
 
 
+def one_setting(records: Iterable[RunRecord]) -> list[RunRecord]:
+    """The records of one model revision, dtype, device and origin: those with the most scored items."""
+    return _largest(records, lambda r: (r.model.model_id, r.model.revision, r.model.dtype, r.device, r.origin))
+
+
 def comparable(records: Iterable[RunRecord]) -> list[RunRecord]:
-    """The records that may stand in one chart: those of the data, revision, dtype and device measured last."""
-    records = list(records)
-    if not records:
-        return []
+    """The records that may stand in one chart: one setting, and one item set for each benchmark."""
+    same = one_setting(records)
+    benchmarks = dict.fromkeys(r.benchmark for r in same)
+    return [r for b in benchmarks for r in _largest((r for r in same if r.benchmark == b), lambda r: r.data_hash)]
 
-    def setting(r: RunRecord) -> tuple[str, ...]:
-        return (r.model.model_id, r.model.revision, r.model.dtype, r.device, r.origin)
 
-    newest = max(records, key=lambda r: r.created)
-    same = [r for r in records if setting(r) == setting(newest)]
-    latest = {
-        b: max((r for r in same if r.benchmark == b), key=lambda r: r.created) for b in {r.benchmark for r in same}
-    }
-    return [r for r in same if r.data_hash == latest[r.benchmark].data_hash]
+def _largest(records: Iterable[RunRecord], key: Callable[[RunRecord], Hashable]) -> list[RunRecord]:
+    """The group of records with the most scored items; ties go to the group that comes first."""
+    groups: dict[Hashable, list[RunRecord]] = {}
+    for r in records:
+        groups.setdefault(key(r), []).append(r)
+    return max(groups.values(), key=lambda group: sum(r.n_scored for r in group), default=[])
 
 
 def load_atlas(model_id: str, revision: str | None = None) -> SimilarityAtlas:
