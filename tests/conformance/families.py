@@ -7,6 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForImageTextToText, PreTrainedModel
+from transformers.utils import logging
+
+logging.disable_progress_bar()
 
 N_LAYERS = 6
 IMAGE = 95  # the token that stands for an image
