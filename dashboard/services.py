@@ -383,11 +383,19 @@ def import_runs(data: bytes) -> int:
         return runs.import_parquet(path)
 
 
-def disk_use() -> list[tuple[str, Path, int]]:
+def disk_use() -> list[tuple[str, str, int]]:
     """(what, where, bytes) of everything that Strata keeps on this disk."""
     places = [("recorded set", settings.RECORDED_DIR), ("your runs", user_runs_path())]
     places.append(("your similarities", settings.data_dir() / "atlases"))
-    return [(what, p, sum(f.stat().st_size for f in p.rglob("*") if f.is_file())) for what, p in places]
+    return [(what, shown(p), sum(f.stat().st_size for f in p.rglob("*") if f.is_file())) for what, p in places]
+
+
+def shown(path: Path) -> str:
+    """A path as a page shows it: from the project's folder or from the home, so that a screenshot tells no secrets."""
+    for base, prefix in ((settings.ROOT, ""), (Path.home(), "~/")):
+        if path.is_relative_to(base):
+            return prefix + path.relative_to(base).as_posix()
+    return str(path)
 
 
 # ------------------------------------------------------------------------------------------------ samples

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.errors import CalibrationError, PlanError, suggest
-from core.pruning.atlas import Array, SimilarityAtlas
+from core.pruning.atlas import TOKEN_KINDS, Array, SimilarityAtlas
 from core.pruning.plan import PruningPlan, check_budget, protected_layers
 
 
@@ -33,7 +33,7 @@ class Criterion:
     name: str
     label: str
     source: str  # the paper, or whose reading it is
-    group: str  # domain-aware | baseline
+    group: str  # domain-aware | baseline | spaced
     choose: Chooser
     redundancy: Callable[[SimilarityAtlas, Options], Array] | None = None  # score per layer, if it ranks layers
 
@@ -46,12 +46,23 @@ CRITERIA: dict[str, Criterion] = {}
 
 
 def list_criteria() -> list[Criterion]:
-    return list(CRITERIA.values())
+    """The registered criteria, then the spaced form of each domain-aware one."""
+    return [*CRITERIA.values(), *(spaced(c) for c in CRITERIA.values() if c.group == "domain-aware")]
 
 
 def get_criterion(name: str) -> Criterion:
+    """A criterion by name; "domain:<name>" ranks by one domain of the atlas, "spaced:<criterion>" spaces a ranking.
+
+    Raises:
+        PlanError: an unknown name, or a criterion to space that does not rank layers.
+    """
+    prefix, _, rest = name.partition(":")
+    if prefix == "domain" and rest:
+        return _domain_criterion(rest)
+    if prefix == "spaced" and rest:
+        return spaced(get_criterion(rest))
     if name not in CRITERIA:
-        raise PlanError(f"unknown criterion '{name}': {suggest(name, CRITERIA)}")
+        raise PlanError(f"unknown criterion '{name}': {suggest(name, [c.name for c in list_criteria()])}")
     return CRITERIA[name]
 
 
@@ -87,18 +98,25 @@ def criterion(name: str, *, label: str, source: str) -> Callable[[Chooser], Choo
     return register
 
 
-def ranking(name: str, *, label: str, source: str) -> Callable[[Callable[[SimilarityAtlas, Options], Array]], Chooser]:
-    """Register a domain-aware criterion that scores each layer; the highest score is dropped first."""
+Redundancy = Callable[[SimilarityAtlas, Options], Array]
 
-    def register(redundancy: Callable[[SimilarityAtlas, Options], Array]) -> Chooser:
-        def choose(atlas: SimilarityAtlas, n_drop: int, options: Options) -> Iterable[int]:
-            return ranked_layers(redundancy(atlas, options), options.protected)[:n_drop]
 
-        choose.__doc__ = redundancy.__doc__
-        CRITERIA[name] = Criterion(name, label, source, "domain-aware", choose, redundancy)
-        return choose
+def ranking(name: str, *, label: str, source: str, group: str = "domain-aware") -> Callable[[Redundancy], Redundancy]:
+    """Register a criterion that scores each layer; the highest score is dropped first."""
+
+    def register(redundancy: Redundancy) -> Redundancy:
+        CRITERIA[name] = _ranking_criterion(name, label, source, group, redundancy)
+        return redundancy
 
     return register
+
+
+def _ranking_criterion(name: str, label: str, source: str, group: str, redundancy: Redundancy) -> Criterion:
+    def choose(atlas: SimilarityAtlas, n_drop: int, options: Options) -> Iterable[int]:
+        return ranked_layers(redundancy(atlas, options), options.protected)[:n_drop]
+
+    choose.__doc__ = redundancy.__doc__
+    return Criterion(name, label, source, group, choose, redundancy)
 
 
 def ranked_layers(scores: Array, protected: frozenset[int]) -> list[int]:
@@ -144,7 +162,76 @@ def mixed(atlas: SimilarityAtlas, options: Options) -> Array:
     return w * atlas.mean("math", None, options.kind) + (1 - w) * atlas.mean("general", None, options.kind)
 
 
+def _domain_criterion(domain: str) -> Criterion:
+    def redundancy(atlas: SimilarityAtlas, options: Options) -> Array:
+        return atlas.mean(domain, None, options.kind)
+
+    redundancy.__doc__ = f"Drop the layers that change inputs of the domain {domain} least."
+    return _ranking_criterion(
+        f"domain:{domain}", f"Domain {domain}", "after arXiv:2603.20275", "domain-aware", redundancy
+    )
+
+
+# ------------------------------------------------------------------------------------------------ ours
+
+
+def spaced(base: Criterion) -> Criterion:
+    """A ranking kept from dropping long runs: the most similar layers of all that keep dropped runs shortest.
+
+    Raises:
+        PlanError: the criterion does not rank layers.
+    """
+    redundancy = base.redundancy
+    if redundancy is None:
+        raise PlanError(f"'{base.name}' does not rank layers, so it cannot be spaced: choose spaced:math_aware")
+
+    def choose(atlas: SimilarityAtlas, n_drop: int, options: Options) -> Iterable[int]:
+        scores = redundancy(atlas, options)
+        free = ranked_layers(scores, options.protected)
+        for max_run in range(1, atlas.n_layers + 1):
+            chosen = best_spaced(scores, n_drop, max_run, frozenset(free))
+            if chosen is not None:
+                return chosen
+        raise PlanError(f"no {n_drop} unprotected layers to drop")
+
+    choose.__doc__ = f"{base.label}, with runs of dropped layers kept as short as the budget allows."
+    return Criterion(f"spaced:{base.name}", f"{base.label}, spaced", "ours", "spaced", choose)
+
+
+def best_spaced(scores: Array, n_drop: int, max_run: int, free: frozenset[int]) -> tuple[int, ...] | None:
+    """The n_drop free layers of the greatest total score with no more than max_run dropped in a row, exactly.
+
+    Dynamic programming over (layers dropped, length of the run that ends here); ties go to the deeper layers.
+
+    Returns:
+        The layers, ascending, or None if no such set exists.
+    """
+    # (dropped so far, run that ends at the last layer seen) -> (total score, layers deepest first)
+    best: dict[tuple[int, int], tuple[float, tuple[int, ...]]] = {(0, 0): (0.0, ())}
+    for layer, score in enumerate(scores):
+        step: dict[tuple[int, int], tuple[float, tuple[int, ...]]] = {}
+        for (count, run), (total, layers) in best.items():
+            options = [((count, 0), (total, layers))]
+            if layer in free and count < n_drop and run < max_run:
+                options.append(((count + 1, run + 1), (total + float(score), (layer, *layers))))
+            for state, found in options:
+                if state not in step or found > step[state]:
+                    step[state] = found
+        best = step
+    ends = [found for (count, _), found in best.items() if count == n_drop]
+    return tuple(reversed(max(ends)[1])) if ends else None
+
+
 # ------------------------------------------------------------------------------------------------ baselines
+
+
+@ranking("shortgpt", label="ShortGPT", source="arXiv:2403.03853", group="baseline")
+def shortgpt(atlas: SimilarityAtlas, options: Options) -> Array:
+    """Drop the layers of the least block influence (1 - cosine), pooled over all tokens of all samples."""
+    kind = TOKEN_KINDS.index(options.kind)
+    tokens = atlas.n_tokens[:, kind].astype(np.float64)
+    values = np.nan_to_num(atlas.values[:, kind, :, 0].astype(np.float64))  # a sample without such tokens weighs 0
+    return np.asarray(tokens @ values / tokens.sum())
 
 
 @criterion("random", label="Random", source="baseline, seeded")

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import tempfile
 from pathlib import Path
 
 from core import settings
@@ -26,7 +27,12 @@ def main() -> None:
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     suffix = ("" if options.theme == "light" else "-dark") + ("" if options.width == 1280 else f"-{options.width}")
-    with running_app() as address, browser_page(options.width, options.theme) as page:
+    # what ships, not what was measured here
+    with (
+        tempfile.TemporaryDirectory() as home,
+        running_app({"HOME": home, "STRATA_HOME": f"{home}/.cache/strata"}) as address,
+        browser_page(options.width, options.theme) as page,
+    ):
         for name in options.only:
             page.goto(f"{address}/{PAGES[name]}")
             settle(page)

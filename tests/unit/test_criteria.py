@@ -1,5 +1,8 @@
 """Criteria: what each drops, on atlases small enough to work out by hand, and what all of them never do."""
 
+import itertools
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -7,7 +10,7 @@ from hypothesis import strategies as st
 
 from core.errors import CalibrationError, PlanError
 from core.pruning.atlas import SimilarityAtlas
-from core.pruning.criteria import build_plan, get_criterion, list_criteria, ranked_layers
+from core.pruning.criteria import Options, best_spaced, build_plan, get_criterion, list_criteria, ranked_layers
 from core.pruning.plan import protected_layers
 from tests.atlases import make_atlas
 
@@ -61,8 +64,8 @@ def test_rankings_are_nested(atlas: SimilarityAtlas, name: str) -> None:
 def test_every_criterion_describes_itself() -> None:
     for criterion in list_criteria():
         assert criterion.label and criterion.source and criterion.description.endswith(".")
-        assert criterion.group in ("domain-aware", "baseline")
-        assert (criterion.redundancy is not None) == (criterion.group == "domain-aware")
+        assert criterion.group in ("domain-aware", "baseline", "spaced")
+        assert criterion.redundancy is not None or criterion.group != "domain-aware"
 
 
 def test_unknown_criterion_gets_a_suggestion() -> None:
@@ -227,3 +230,64 @@ def test_interlace_never_drops_two_layers_of_one_triplet(atlas: SimilarityAtlas)
         reach = n_drop
         assert plan.longest_run <= 2  # neighbours come from two groups: x x needs "?x" then "x??"
     assert reach <= atlas.n_layers // 2
+
+
+# ------------------------------------------------------------------------------------ spaced, domain, shortgpt
+
+
+def longest_run(layers: tuple[int, ...]) -> int:
+    best = run = 0
+    for i in range(max(layers, default=0) + 1):
+        run = run + 1 if i in layers else 0
+        best = max(best, run)
+    return best
+
+
+def test_spaced_equals_brute_force_on_every_twelve_layer_case() -> None:
+    """Every budget and every run limit, with scores that include ties."""
+    rng = np.random.default_rng(0)
+    free = frozenset(range(1, 11))
+    for scores in (rng.random(12), rng.integers(0, 3, 12).astype(float)):
+        for n_drop in range(1, 11):
+            for max_run in range(1, 11):
+                sets = [c for c in itertools.combinations(sorted(free), n_drop) if longest_run(c) <= max_run]
+                found = best_spaced(scores, n_drop, max_run, free)
+                if not sets:
+                    assert found is None
+                    continue
+                expected = max(sets, key=lambda c: (round(scores[list(c)].sum(), 9), c[::-1]))
+                assert found == expected, (n_drop, max_run)
+
+
+def test_spaced_runs_are_as_short_as_the_budget_allows() -> None:
+    scores = np.linspace(0.1, 0.9, 10)
+    atlas = make_atlas({"math": [list(scores)], "general": [list(scores)]})
+    # layers 1 to 8 are free: 4 of them fit without neighbours, 5 do not
+    assert build_plan(atlas, "spaced:math_aware", 4).dropped == (2, 4, 6, 8)
+    assert build_plan(atlas, "spaced:math_aware", 5).longest_run == 2
+    assert build_plan(atlas, "math_aware", 4).dropped == (5, 6, 7, 8)
+
+
+def test_what_does_not_rank_layers_cannot_be_spaced() -> None:
+    with pytest.raises(PlanError, match="does not rank layers"):
+        get_criterion("spaced:uniform")
+
+
+def test_shortgpt_weighs_tokens_and_not_samples() -> None:
+    atlas = make_atlas({"math": [[0.5, 0.9, 0.2, 0.5], [0.5, 0.1, 0.8, 0.5]]})
+    tokens = atlas.n_tokens.copy()
+    tokens[:, 0] = (30, 10)
+    weighed = replace(atlas, n_tokens=tokens)
+    # layer 1: (30 * 0.9 + 10 * 0.1) / 40 = 0.7, layer 2: (30 * 0.2 + 10 * 0.8) / 40 = 0.35; by samples both are 0.5
+    assert build_plan(weighed, "shortgpt", 1).dropped == (1,)
+    scores = get_criterion("shortgpt").redundancy(weighed, Options(frozenset()))
+    np.testing.assert_allclose(scores[1:3], [0.7, 0.35], atol=1e-6)
+
+
+def test_a_domain_of_ones_own_ranks_by_itself() -> None:
+    rows = {"math": [[0.5, 0.9, 0.1, 0.5]], "general": [[0.5, 0.9, 0.1, 0.5]], "maps": [[0.5, 0.1, 0.9, 0.5]]}
+    atlas = make_atlas(rows)
+    assert build_plan(atlas, "domain:maps", 1).dropped == (2,)
+    assert build_plan(atlas, "domain:math", 2) == replace(build_plan(atlas, "math_aware", 2), criterion="domain:math")
+    with pytest.raises(CalibrationError, match="did you mean 'maps'"):
+        build_plan(atlas, "domain:map", 1)

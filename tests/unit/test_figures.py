@@ -19,8 +19,10 @@ def layers_of(chart) -> list[dict]:
 
 def test_every_criterion_has_a_look_of_its_own():
     looks = [figures.style_of(c.name) for c in list_criteria()]
-    assert len({s.color for s in looks}) == len(looks)
-    assert len({s.shape for s in looks}) == len(looks)
+    assert len({(s.color, s.dash, s.shape) for s in looks}) == len(looks)
+    own = [figures.style_of(c.name) for c in list_criteria() if c.group != "spaced"]  # spaced ones keep their base's
+    assert len({s.color for s in own}) == len(own)
+    assert len({s.shape for s in own}) == len(own)
 
 
 def test_domain_aware_criteria_are_solid_and_baselines_are_not():
