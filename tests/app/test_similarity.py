@@ -9,7 +9,8 @@ from tests.app.synthetic import make_atlas
 def test_shows_every_chart_with_its_provenance(recorded, engine, open_page):
     at = open_page("similarity")
     assert not at.exception
-    assert len(at.get("vega_lite_chart")) == 5  # heatmap, difference, ranks, spans, agreement
+    assert len(at.get("vega_lite_chart")) == 4  # heatmap, difference, ranks, spans
+    assert len(at.get("plotly_chart")) == 1  # agreement
     read = texts(at)
     assert "n = math 24, general 24" in read and "recorded" in read
     assert "Clear on" in read
