@@ -4,7 +4,7 @@ from core.vlm.anatomy import read_anatomy
 from core.vlm.engine import Engine, PaneDone, Ticket
 from core.vlm.export import ExportReport, export_plan
 from core.vlm.forest import PlanScores, score_plans
-from core.vlm.generation import answer, stream_answer
+from core.vlm.generation import answer, prepare_prompt, stream_answer
 from core.vlm.loading import VLM, load_vlm, read_spec
 from core.vlm.similarity import compute_atlas
 from core.vlm.view import pruned_view
@@ -20,6 +20,7 @@ __all__ = [
     "compute_atlas",
     "export_plan",
     "load_vlm",
+    "prepare_prompt",
     "pruned_view",
     "read_anatomy",
     "read_spec",

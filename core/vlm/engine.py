@@ -15,7 +15,7 @@ from PIL import Image
 from core.errors import StrataError
 from core.pruning.plan import PruningPlan
 from core.runs.records import Answer, GenerationConfig, TokenEvent
-from core.vlm.generation import stream_answer
+from core.vlm.generation import prepare_prompt, stream_answer
 from core.vlm.loading import VLM
 
 MAX_ACTIVE = 8  # requests that take turns at the same time; later ones wait
@@ -136,8 +136,9 @@ class Engine:
                 return True
             if not ticket._streams:
                 vlm = self._model(ticket.model_id)
+                prompt = prepare_prompt(vlm, ticket.image, ticket.question)
                 ticket._streams.extend(
-                    (pane, stream_answer(vlm, plan, ticket.image, ticket.question, ticket.config, pane))
+                    (pane, stream_answer(vlm, plan, prompt, ticket.config, pane))
                     for pane, plan in enumerate(ticket.plans)
                 )
             pane, stream = ticket._streams.popleft()

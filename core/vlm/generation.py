@@ -7,6 +7,7 @@ thread and a stop takes effect within one token. Greedy decoding equals `generat
 import inspect
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -22,11 +23,40 @@ from core.vlm.loading import VLM
 from core.vlm.view import pruned_view
 
 
+@dataclass(frozen=True)
+class Prompt:
+    """A question made ready for any number of plans: tokens, positions, and the image's features computed once."""
+
+    question: str
+    tokens: Tensor  # (1, T)
+    kwargs: dict[str, Any]
+    seconds: float = 0.0  # spent on this, part of every pane's time to first token
+
+
+def prepare_prompt(vlm: VLM, image: Image.Image | None, question: str) -> Prompt:
+    """Encode a question and run vision tower and projector, which no plan touches."""
+    began = time.perf_counter()
+    prompt = _prepared(vlm.model, encode_prompts(vlm, [question], [image]), question)
+    return replace(prompt, seconds=time.perf_counter() - began)
+
+
+def _prepared(model: PreTrainedModel, inputs: dict[str, Tensor], question: str = "") -> Prompt:
+    """What `generate` does before its first forward, in its order; on a view, since M-RoPE models keep state there."""
+    view = pruned_view(model, ())
+    tokens = inputs["input_ids"]
+    kwargs: dict[str, Any] = {k: v for k, v in inputs.items() if k != "input_ids"}
+    with torch.inference_mode():
+        if "position_ids" in inspect.signature(view.forward).parameters:
+            kwargs["position_ids"] = view._prepare_position_ids_for_generation(tokens, kwargs)
+        if view._supports_mm_encoder_outputs():
+            kwargs = view._prepare_multimodal_encoder_kwargs_for_generation(kwargs)
+    return Prompt(question, tokens, kwargs)
+
+
 def stream_answer(
     vlm: VLM,
     plan: PruningPlan | None,
-    image: Image.Image | None,
-    question: str,
+    prompt: Prompt,
     config: GenerationConfig | None = None,
     pane: int = 0,
 ) -> Iterator[TokenEvent | Answer]:
@@ -38,7 +68,7 @@ def stream_answer(
     config = config or GenerationConfig()
     if plan is not None and plan.n_layers != vlm.spec.n_layers:
         raise PlanError(f"the plan is for {plan.n_layers} layers, {vlm.spec.model_id} has {vlm.spec.n_layers}")
-    began = time.perf_counter()
+    began = time.perf_counter() - prompt.seconds
     model = pruned_view(vlm.model, plan.dropped if plan else ())
     tokenizer = vlm.processor.tokenizer
     ends = end_token_ids(model)
@@ -46,7 +76,7 @@ def stream_answer(
     events: list[TokenEvent] = []
     ids: list[int] = []
     shown, stopped = "", "length"
-    for logits in _next_token_logits(model, encode_prompts(vlm, [question], [image]), ids):
+    for logits in _next_token_logits(model, prompt, ids):
         if len(ids) == config.max_new_tokens:
             break
         token = _choose(logits, config, generator)
@@ -70,7 +100,7 @@ def stream_answer(
     yield Answer(
         model_id=vlm.spec.model_id,
         plan=plan,
-        question=question,
+        question=prompt.question,
         text=tokenizer.decode(ids, skip_special_tokens=True).strip(),
         tokens=len(ids),
         ttft_s=ttft,
@@ -80,13 +110,11 @@ def stream_answer(
     )
 
 
-def _next_token_logits(model: PreTrainedModel, inputs: dict[str, Tensor], ids: list[int]) -> Iterator[Tensor]:
+def _next_token_logits(model: PreTrainedModel, prompt: Prompt, ids: list[int]) -> Iterator[Tensor]:
     """(V,) float32 logits of the next token, again each time after the caller has appended a token to `ids`."""
-    tokens = inputs["input_ids"]
-    kwargs: dict[str, Any] = {k: v for k, v in inputs.items() if k != "input_ids"}
+    tokens = prompt.tokens
+    kwargs = dict(prompt.kwargs)
     kwargs |= {"use_cache": True, "past_key_values": DynamicCache(config=model.config.get_text_config(decoder=True))}
-    if "position_ids" in inspect.signature(model.forward).parameters:  # as generate() does: M-RoPE counts images in
-        kwargs["position_ids"] = model._prepare_position_ids_for_generation(tokens, kwargs)
     step: int | None = None
     while True:
         with torch.inference_mode():
@@ -119,6 +147,6 @@ def answer(
     vlm: VLM, plan: PruningPlan | None, image: Image.Image | None, question: str, config: GenerationConfig | None = None
 ) -> Answer:
     """The whole answer at once."""
-    *_, last = stream_answer(vlm, plan, image, question, config)
+    *_, last = stream_answer(vlm, plan, prepare_prompt(vlm, image, question), config)
     assert isinstance(last, Answer)
     return last

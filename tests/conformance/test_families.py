@@ -15,7 +15,7 @@ from transformers import AutoModelForImageTextToText, PreTrainedModel
 from core.errors import PlanError
 from core.vlm.encoding import Batch
 from core.vlm.forest import Tail, Walk, answer_outcomes, tape_layer_calls
-from core.vlm.generation import _next_token_logits
+from core.vlm.generation import _next_token_logits, _prepared
 from core.vlm.loading import image_token_id, structural_layers
 from core.vlm.similarity import layer_states, span_similarities
 from core.vlm.view import pruned_view
@@ -80,13 +80,14 @@ def test_every_view_equals_its_reloaded_checkpoint(family: str, model: PreTraine
 
 def test_cached_greedy_tokens_equal_uncached_ones(family: str, model: PreTrainedModel) -> None:
     batch = inputs(family)
+    prompt = _prepared(model, batch)
     for dropped in all_plans(family)[::5]:
         view = pruned_view(model, dropped)
         options = {"max_new_tokens": 5, "do_sample": False, "suppress_tokens": SPECIAL}
         cached = view.generate(**batch, **options)
         assert torch.equal(cached, view.generate(**batch, **options, use_cache=False)), dropped
         ids: list[int] = []
-        stream = _next_token_logits(pruned_view(model, dropped), dict(batch), ids)
+        stream = _next_token_logits(pruned_view(model, dropped), prompt, ids)
         for expected in cached[0, batch["input_ids"].shape[1] :].tolist():
             logits = next(stream).clone()
             logits[SPECIAL] = -torch.inf

@@ -11,7 +11,7 @@ from core.pruning.plan import PruningPlan
 from core.runs.records import Answer, GenerationConfig, TokenEvent
 from core.vlm.encoding import encode_prompts
 from core.vlm.engine import Engine, PaneDone
-from core.vlm.generation import answer, stream_answer
+from core.vlm.generation import Prompt, answer, prepare_prompt, stream_answer
 from core.vlm.view import pruned_view
 from tests.models import random_vlm, some_samples
 
@@ -122,12 +122,53 @@ def test_an_error_reaches_its_session_and_the_next_request_works() -> None:
 
 def test_closing_a_stream_early_leaves_the_model_as_it_was() -> None:
     vlm = random_vlm()
-    stream = stream_answer(vlm, plan(2), SAMPLE.image, SAMPLE.question, LONG)
+    prompt = prepare_prompt(vlm, SAMPLE.image, SAMPLE.question)
+    stream = stream_answer(vlm, plan(2), prompt, LONG)
     next(stream)
     stream.close()  # type: ignore[attr-defined]
-    last = list(stream_answer(vlm, None, SAMPLE.image, SAMPLE.question, LONG))[-1]
+    last = list(stream_answer(vlm, None, prompt, LONG))[-1]
     assert isinstance(last, Answer)
     with torch.inference_mode():
         inputs = encode_prompts(vlm, [SAMPLE.question], [SAMPLE.image])
         theirs = vlm.model.generate(**inputs, max_new_tokens=24, do_sample=False)
     assert [e.token_id for e in last.events] == theirs[0, inputs["input_ids"].shape[1] :].tolist()
+
+
+def test_one_set_of_vision_features_serves_every_pane() -> None:
+    vlm = random_vlm()
+    calls: list[int] = []
+    handle = vlm.model.model.vision_tower.register_forward_hook(lambda *_: calls.append(1))
+    try:
+        list(Engine(lambda _model: vlm).submit("random", [None, plan(2), plan(4)], SAMPLE.image, "How many?").events())
+    finally:
+        handle.remove()
+    assert calls == [1]
+
+
+@pytest.mark.slow
+def test_eight_threads_interleaving_full_a_and_b_equal_the_serial_answers() -> None:
+    """Views share weights and nothing else: no cache, numbering or position state leaks between threads."""
+    vlm = random_vlm()
+    short = GenerationConfig(max_new_tokens=3)
+    plans = [None, plan(2), plan(1, 4)]
+    prompts = [prepare_prompt(vlm, s.image, s.question) for s in some_samples()[:4]]
+
+    def tokens(p: PruningPlan | None, prompt: Prompt) -> list[int]:
+        return [e.token_id for e in stream_answer(vlm, p, prompt, short) if isinstance(e, TokenEvent)]
+
+    serial = {(i, j): tokens(p, q) for i, p in enumerate(plans) for j, q in enumerate(prompts)}
+    wrong: list[tuple[int, int]] = []
+
+    def work(thread: int) -> None:
+        for n in range(100):
+            for i, p in enumerate(plans):
+                j = (n + thread) % len(prompts)
+                if tokens(p, prompts[j]) != serial[i, j]:
+                    wrong.append((i, j))
+
+    threads = [threading.Thread(target=work, args=(t,)) for t in range(8)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert wrong == []

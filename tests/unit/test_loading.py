@@ -63,3 +63,46 @@ def test_the_revision_follows_the_content(tmp_path: Path) -> None:
 def test_unknown_devices_and_dtypes_are_refused(option: str, value: str) -> None:
     with pytest.raises(ModelError, match="unknown"):
         load_vlm("tiny", **{option: value})
+
+
+def test_a_local_folder_never_stands_in_for_a_hub_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """from_pretrained("org/name") prefers ./org/name; asked for a Hub id, we never look there."""
+    (tmp_path / "org" / "name").mkdir(parents=True)
+    for file in settings.TINY_DIR.glob("*.*"):
+        (tmp_path / "org" / "name" / file.name).write_bytes(file.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelError, match="cannot fetch 'org/name' from the Hub"):
+        load_vlm("org/name")
+    assert load_vlm("./org/name").spec.n_layers == 16
+
+
+def test_a_model_that_needs_its_own_code_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(
+        '{"model_type": "brand_new_vlm", "auto_map": {"AutoConfig": "configuration.NewConfig"}}'
+    )
+    (tmp_path / "configuration.py").write_text("raise SystemExit('remote code ran')")
+    with pytest.raises(ModelError, match="not a model that transformers knows") as caught:
+        load_vlm(str(tmp_path))
+    assert "\n" not in str(caught.value)
+
+
+def test_cross_attention_layers_are_refused() -> None:
+    from torch import nn
+
+    class Layer(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.cross_attn = nn.Linear(2, 2)
+
+    class Decoder(nn.Module):
+        layers = nn.ModuleList([Layer(), Layer()])
+
+    class Model(nn.Module):
+        class config:
+            model_type = "mllama"
+
+        def get_decoder(self) -> Decoder:
+            return Decoder()
+
+    with pytest.raises(ModelError, match="cross-attention"):
+        decoder_layers(Model())  # type: ignore[arg-type]
