@@ -283,6 +283,12 @@ def _outcomes(model_id: str, data: str | None, state: tuple[str, int, str, int])
 
 
 def score_table(model_id: str, by: str = "domain", data: str | None = None) -> pd.DataFrame:
+    """Score, interval and n of every plan, by domain or by task; shared between sessions: pages must not change it."""
+    return _score_table(model_id, by, data, _state(model_id))
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _score_table(model_id: str, by: str, data: str | None, state: tuple[str, int, str, int]) -> pd.DataFrame:
     return results.score_table(outcomes(model_id, data), by)
 
 

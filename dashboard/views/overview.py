@@ -5,6 +5,8 @@ import streamlit as st
 from core.errors import StrataError
 from dashboard import results, score_figures, services, state, widgets
 
+MAIN = (*state.DEFAULT_CRITERIA, "deepest", "block")  # more lines than these cannot be read on one screen
+
 model_id = widgets.header(
     "Which layers does a vision-language model need?",
     "Strata ranks decoder layers by how little they change math and general inputs, drops the most redundant ones, and "
@@ -19,7 +21,8 @@ except StrataError as error:
     st.stop()
 
 domains = results.ordered_groups(table.group)[:2]
-drawn = score_figures.ordered(c for c in table.criterion[table.n_drop > 0].unique() if c != "random")
+measured = [c for c in table.criterion[table.n_drop > 0].unique() if c != "random"]
+drawn = score_figures.ordered([c for c in measured if c in MAIN] or measured)
 if not domains:
     widgets.no_runs(model_id)
 else:
