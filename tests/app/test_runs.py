@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+from cache import load_recorded
 from core.errors import StoreError
 from dashboard import services
 from tests.app.conftest import texts
@@ -49,7 +50,8 @@ def test_import_of_runs_and_of_rubbish(recorded, engine, open_page):
     at.file_uploader(key="import_file").upload("runs.parquet", (recorded / "tiny.runs.parquet").read_bytes()).run()
     at.button(key="import_runs").click().run()
     assert not at.exception
-    assert "298 runs imported" in at.success[0].value
+    n = len(load_recorded(recorded / "tiny.runs.parquet")[0])
+    assert n > 100 and f"{n} runs imported" in at.success[0].value
     at.run()
     assert "Nothing yet" not in texts(at)
     at = open_page("runs")
