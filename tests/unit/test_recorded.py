@@ -1,0 +1,81 @@
+"""What ships is what was measured: recorded atlas and runs belong to the shipped weights and can be measured again."""
+
+from collections import defaultdict
+
+import numpy as np
+import pytest
+
+from cache import load_recorded
+from core.data.samples import draw_from_source
+from core.pruning.atlas import SimilarityAtlas
+from core.pruning.criteria import build_plan
+from core.runs.library import recorded_atlas_path, recorded_runs_path
+from core.runs.records import ItemSet, RunRecord
+from core.vlm import compute_atlas, load_vlm, score_plans
+
+
+@pytest.fixture(scope="module")
+def runs() -> tuple[list[RunRecord], dict[str, ItemSet]]:
+    return load_recorded(recorded_runs_path("tiny"))
+
+
+@pytest.fixture(scope="module")
+def atlas() -> SimilarityAtlas:
+    return SimilarityAtlas.load(recorded_atlas_path("tiny"))
+
+
+def test_recorded_for_the_weights_that_ship(
+    runs: tuple[list[RunRecord], dict[str, ItemSet]], atlas: SimilarityAtlas
+) -> None:
+    revision = load_vlm("tiny").spec.revision
+    assert atlas.revision == revision
+    assert {r.model.revision for r in runs[0]} == {revision}
+    assert all(r.complete and r.origin == "measured" for r in runs[0])
+
+
+def test_every_budget_has_its_criteria_its_random_plans_and_its_items(
+    runs: tuple[list[RunRecord], dict[str, ItemSet]],
+) -> None:
+    found: dict[tuple[str, int], list[str]] = defaultdict(list)
+    for r in runs[0]:
+        found[r.domain, r.plan.n_drop].append(r.plan.criterion)
+        assert len(r.item_ids) >= 200
+    for domain in ("math", "general"):
+        assert found[domain, 0] == ["full"]
+        for budget in range(1, 13):
+            names = found[domain, budget]
+            assert len(set(names) - {"random"}) >= 8, (domain, budget)
+            # one layer can be dropped in 14 ways only, so fewer random plans are distinct there
+            assert names.count("random") >= (16 if budget > 1 else 8), (domain, budget)
+    assert {i.task for s in runs[1].values() for i in s.items} >= {"expression_2", "clock", "read_word", "where"}
+
+
+def test_a_sample_of_the_recorded_outcomes_is_measured_again(
+    runs: tuple[list[RunRecord], dict[str, ItemSet]],
+) -> None:
+    """A few plans on a few items, from the pictures that the items name."""
+    vlm = load_vlm("tiny")
+    items = next(s for s in runs[1].values() if s.domain == "math")
+    samples = [draw_from_source(i.source) for i in items.items[:18]]
+    assert [s.sample_id for s in samples] == [i.item_id for i in items.items[:18]]
+    chosen = [r for r in runs[0] if r.data_hash == items.data_hash][::60]
+    scores = score_plans(vlm, [r.plan for r in chosen], samples)
+    for row, record in enumerate(chosen):
+        # another batch size may round a near-tie of the likeliest token the other way
+        assert (scores.correct[row] != np.array(record.correct[:18])).sum() <= 1
+        np.testing.assert_allclose(scores.gold_nll[row], np.array(record.gold_nll[:18], float), atol=2e-3)
+
+
+def test_recorded_plans_are_what_the_recorded_atlas_chooses(
+    runs: tuple[list[RunRecord], dict[str, ItemSet]], atlas: SimilarityAtlas
+) -> None:
+    for r in runs[0]:
+        if r.plan.criterion not in ("random", "full"):
+            assert build_plan(atlas, r.plan.criterion, r.plan.n_drop).dropped == r.plan.dropped
+            assert r.similarity_dropped == pytest.approx(float(atlas.mean(r.domain)[list(r.plan.dropped)].sum()))
+
+
+def test_the_recorded_atlas_is_measured_again(atlas: SimilarityAtlas) -> None:
+    samples = [draw_from_source(s.source) for s in atlas.samples[:6]]
+    again = compute_atlas(load_vlm("tiny"), {"math": samples})
+    np.testing.assert_allclose(again.values, atlas.values[:6], atol=1e-5)
