@@ -91,7 +91,7 @@ with widgets.show_errors():
         for label, rows in evidence.groupby("label", sort=False):
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
                 widgets.regime_badge(str(label))
-                st.caption(f"{results.as_ranges([int(k) for k in rows.n_drop])} layers dropped", width="content")
+                st.caption(f"layers dropped: {results.as_ranges([int(k) for k in rows.n_drop])}", width="content")
         widgets.twin(evidence, name=f"regimes-{domain}", title=f"Evidence at every budget on {domain}")
 
 # ------------------------------------------------------------------------------------------------ pairs
