@@ -409,7 +409,8 @@ def runs_list(model: Annotated[str | None, typer.Option("--model")] = None, as_j
         _print_json(rows)
         return
     table = Table()
-    for heading in ("run", "model", "benchmark", "criterion", "dropped", "score", "n", "date"):
+    table.add_column("run", no_wrap=True, min_width=16)  # whole, so that it can be copied into `runs show`
+    for heading in ("model", "benchmark", "criterion", "dropped", "score", "n", "date"):
         table.add_column(heading)
     for row in rows:
         dropped = ",".join(map(str, row["dropped"])) or "none"
