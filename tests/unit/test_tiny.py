@@ -69,8 +69,7 @@ def test_teacher_forced_exact_match_is_greedy_exact_match(tiny: VLM) -> None:
 def test_the_training_forward_is_the_model_s_own(tiny: VLM) -> None:
     """Packed questions must see what a single question sees: same prefix, same positions, nothing of each other."""
     tokenizer = tiny.processor.tokenizer
-    samples = draw_samples("test", 1, 1) * 1
-    first = samples[0]
+    (first,) = draw_samples("test", 1, 1)
     questions = [Question(first.task, first.question, first.answer), Question("count", "Count the shapes.", "7")]
     packer = Packer(tokenizer, 64)
     tokens, _, positions, segments = (torch.from_numpy(a)[None] for a in packer.pack(questions))
