@@ -1,17 +1,37 @@
 """Keys of the run store: content hashes behind a prefix that says what kind of value they name.
 
 The rule: every input that changes a value is part of its key. `RunRecord.run_id` and `ItemSet.data_hash` are such
-hashes already, so the same measurement lands under the same key wherever it was made.
+hashes already, so the same measurement lands under the same key wherever it was made. Model and benchmark stand before
+a run's hash, so that the runs of one model lie side by side and are found without reading any other.
 """
 
-RUN = "run:"
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from core.runs.records import RunRecord
+
+RUN = "run\t"
+RUN_1 = "run:"  # of schema 1: the hash alone
 ITEMS = "items:"
+PART = "part:"  # what many records have in common: a model's description, the ids of a benchmark's items
 SCHEMA = "meta:schema"
 
 
-def run_key(run_id: str) -> str:
-    return RUN + run_id
+def run_key(record: "RunRecord") -> str:
+    return run_prefix(record.model.model_id, record.benchmark) + record.run_id
+
+
+def run_prefix(model_id: str | None = None, benchmark: str | None = None) -> str:
+    """What the keys of all runs, of a model's, or of a model's on one benchmark begin with (names hold no tab)."""
+    names = () if model_id is None else (model_id,) if benchmark is None else (model_id, benchmark)
+    return RUN + "".join(f"{name}\t" for name in names)
 
 
 def items_key(data_hash: str) -> str:
     return ITEMS + data_hash
+
+
+def part_key(part: Any) -> str:
+    return PART + hashlib.sha256(json.dumps(part, sort_keys=True).encode()).hexdigest()[:16]

@@ -6,7 +6,7 @@ is complete in itself and holds each set once. pyarrow is imported when a file i
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
     from core.runs.records import ItemSet, RunRecord
 
-FORMAT = "1"
+FORMAT = "2"
+READABLE = ("1", FORMAT)
+LACKING = ((), ("attention",), ("attention", "hardware"))  # what files of this and of earlier versions may lack
 FORMAT_KEY = b"strata_runs_format"
 MAX_FILE_BYTES = 256 * 2**20
 MAX_VALUES = 50_000_000  # list elements count; a small file can claim any number of them
@@ -65,7 +67,7 @@ def load_recorded(path: Path) -> tuple[list["RunRecord"], dict[str, "ItemSet"]]:
             raise StoreError(f"it is larger than {MAX_FILE_BYTES >> 20} MiB: export fewer runs per file")
         with pq.ParquetFile(path) as file:
             _check(file)
-            rows = file.read(columns=_schema().names).to_pylist()
+            rows = file.read().to_pylist()
         sets: dict[str, ItemSet] = {}
         records = []
         for row in rows:
@@ -92,9 +94,9 @@ def _check(file: Any) -> None:
     found = (file.schema_arrow.metadata or {}).get(FORMAT_KEY, b"").decode(errors="replace")
     if not found:
         raise StoreError("a Parquet file, but not of Strata runs: python -m core runs export writes one")
-    if found != FORMAT:
-        raise StoreError(f"it has format {found}, this version reads {FORMAT}: export it again with this version")
-    if not file.schema_arrow.equals(_schema()):
+    if found not in READABLE:
+        raise StoreError(f"it has format {found}, this version reads {FORMAT}: update Strata, or export it again")
+    if not any(file.schema_arrow.equals(_schema(without)) for without in LACKING):
         raise StoreError("it does not have the columns of Strata runs: export it again")
     meta = file.metadata
     groups = [meta.row_group(i) for i in range(meta.num_row_groups)]
@@ -102,7 +104,7 @@ def _check(file: Any) -> None:
         raise StoreError(f"it holds more than {MAX_VALUES:,} values: export fewer runs per file")
 
 
-def _schema() -> "pa.Schema":
+def _schema(without: Collection[str] = ()) -> "pa.Schema":
     """The columns of the file: `RunRecord.to_dict`, plus `item_set`."""
     import pyarrow as pa
 
@@ -110,16 +112,16 @@ def _schema() -> "pa.Schema":
     model = [
         *(("model_id", text), ("revision", text), ("family", text), ("n_layers", number)),
         *(("structural", pa.list_(number)), ("n_parameters", number), ("layer_parameters", pa.list_(number))),
-        *(("dtype", text), ("device", text)),
+        *(("dtype", text), ("device", text), ("attention", text)),
     ]
     plan = [("model_id", text), ("n_layers", number), ("criterion", text), ("seed", number), ("n_drop", number)]
     plan += [("dropped", pa.list_(number)), ("plan_id", text)]
-    columns = [("model", pa.struct(model)), ("plan", pa.struct(plan))]
+    columns = [("model", pa.struct([field for field in model if field[0] not in without])), ("plan", pa.struct(plan))]
     columns += [(name, text) for name in ("benchmark", "domain", "data_hash", "metric")]
     columns += [("item_ids", pa.list_(text)), ("correct", text), ("gold_nll", pa.list_(pa.float32()))]
     columns += [("similarity_dropped", pa.float64())]
-    columns += [(name, text) for name in ("device", "created", "version", "origin", "item_set")]
-    return pa.schema(columns, metadata={FORMAT_KEY: FORMAT.encode()})
+    columns += [(name, text) for name in ("device", "hardware", "created", "version", "origin", "item_set")]
+    return pa.schema([c for c in columns if c[0] not in without], metadata={FORMAT_KEY: FORMAT.encode()})
 
 
 def _line(error: BaseException) -> str:

@@ -2,12 +2,14 @@
 
 Values are JSON under content keys (cache/keys.py) in a diskcache folder that never unpickles (cache/disk.py). A record
 is merged into what is stored, never put over it: two processes that score different items of one run both keep theirs.
+What many records have in common is kept once, and a listing reads the values it returns and no others.
 """
 
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -15,17 +17,28 @@ from typing import TYPE_CHECKING, Any, Self
 from diskcache import Cache, Timeout
 
 from cache.disk import JSONBytesDisk
-from cache.keys import ITEMS, RUN, SCHEMA, items_key, run_key
+from cache.keys import ITEMS, RUN, RUN_1, SCHEMA, items_key, part_key, run_key, run_prefix
 from cache.parquet import load_recorded, write_runs
 from core.errors import StoreError
 
 if TYPE_CHECKING:
     from core.runs.records import ItemSet, RunRecord
 
-__all__ = ["RunStore", "load_recorded"]
+__all__ = ["RunStore", "load_recorded", "store_state"]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BUSY_S = 60.0  # how long to wait for another process's write
+IN_COMMON = ("model", "item_ids")  # the fields of a record that are kept once for all that share them
+BATCH = 1000  # records that a migration takes over in one transaction
+# diskcache's own iteration over keys takes seconds where there are 100,000. Rows that Strata never writes are asked for
+# as well, so that the disk class refuses them.
+KEYS = """
+    SELECT key, raw FROM Cache
+    WHERE key >= :first AND key < :last AND (:end = '' OR substr(key, -length(:end)) = :end)
+       OR raw = 0 OR typeof(key) <> 'text'
+    ORDER BY key
+"""
+LAST = "\U0010ffff"
 
 
 class RunStore:
@@ -46,6 +59,9 @@ class RunStore:
                 str(self.path.absolute()),
                 timeout=BUSY_S,
                 disk=JSONBytesDisk,
+                # Everything lies in the database itself: diskcache removes the value file of an overwritten row before
+                # the transaction around it is committed, so that a kill in between would lose the row.
+                disk_min_file_size=2**30,
                 eviction_policy="none",
                 statistics=0,
                 sqlite_journal_mode="delete",
@@ -53,11 +69,14 @@ class RunStore:
             )
             self._cache.add(SCHEMA, SCHEMA_VERSION)
             found = self._cache.get(SCHEMA)
-        if found != SCHEMA_VERSION:
+            self._part = lru_cache(maxsize=256)(self._read_part)
+        if found == 1:
+            self._migrate()
+        elif found != SCHEMA_VERSION:
             self.close()
             raise StoreError(
-                f"the run store {self.path} has schema {found}, this version of Strata writes {SCHEMA_VERSION}: "
-                "export the runs with the version that wrote them, then import them here"
+                f"the run store {self.path} has schema {found}, this version of Strata writes {SCHEMA_VERSION}: update "
+                "Strata, or export the runs with the version that wrote them and import them here"
             )
 
     # -------------------------------------------------------------------------------------------- records
@@ -69,32 +88,43 @@ class RunStore:
     def put_many(self, records: Iterable["RunRecord"]) -> None:
         """Keep several records in one transaction: all of them or none."""
         with self._explained(), self._cache.transact():
+            parts: dict[Any, str] = {}
             for record in records:
-                stored = self.get(record.run_id)
-                self._cache.set(run_key(record.run_id), (_merge(stored, record) if stored else record).to_dict())
+                key = run_key(record)
+                stored = self._record(key)
+                value = (_merge(stored, record) if stored else record).to_dict()
+                for name in IN_COMMON:
+                    part = getattr(record, name)
+                    if part not in parts:
+                        parts[part] = part_key(value[name])
+                        self._cache.add(parts[part], value[name])
+                    value[name] = parts[part]
+                self._cache.set(key, value)
 
     def get(self, run_id: str) -> "RunRecord | None":
-        value = self._get(run_key(run_id))
-        return None if value is None else self._record(value)
+        return next((self._record(key) for key in self._keys(RUN, f"\t{run_id}")), None)
 
     def delete(self, run_id: str) -> None:
-        with self._explained():
-            self._cache.delete(run_key(run_id))
+        for key in self._keys(RUN, f"\t{run_id}"):
+            with self._explained():
+                self._cache.delete(key)
 
     def records(
         self, model_id: str | None = None, benchmark: str | None = None, criterion: str | None = None
     ) -> list["RunRecord"]:
         """Records that match every filter given, by model, benchmark, criterion, budget and seed."""
-        found = []
-        for value in self._values(RUN):
-            record = self._record(value)
-            if (
-                model_id in (None, record.model.model_id)
-                and benchmark in (None, record.benchmark)
-                and criterion in (None, record.plan.criterion)
-            ):
-                found.append(record)
-        return sorted(found, key=_order)
+        found = (self._record(key) for key in self._keys(run_prefix(model_id, benchmark)))
+        return sorted(
+            (
+                r
+                for r in found
+                if r is not None  # another process may just have deleted it
+                and model_id in (None, r.model.model_id)
+                and benchmark in (None, r.benchmark)
+                and criterion in (None, r.plan.criterion)
+            ),
+            key=_order,
+        )
 
     # -------------------------------------------------------------------------------------------- items
 
@@ -107,7 +137,9 @@ class RunStore:
         return None if value is None else self._items(value)
 
     def item_sets(self) -> list["ItemSet"]:
-        return sorted((self._items(v) for v in self._values(ITEMS)), key=lambda s: (s.benchmark, s.split, s.data_hash))
+        values = (self._get(key) for key in self._keys(ITEMS))
+        sets = (self._items(v) for v in values if v is not None)
+        return sorted(sets, key=lambda s: (s.benchmark, s.split, s.data_hash))
 
     # -------------------------------------------------------------------------------------------- files
 
@@ -148,18 +180,47 @@ class RunStore:
         with self._explained():
             return self._cache.get(key)
 
-    def _values(self, prefix: str) -> Iterator[Any]:
+    def _keys(self, prefix: str, end: str = "") -> list[str]:
         with self._explained():
-            keys = [k for k in self._cache.iterkeys() if k.startswith(prefix)]
-        for key in keys:
-            value = self._get(key)
-            if value is not None:  # another process may just have deleted it
-                yield value
+            asked = {"first": prefix, "last": prefix + LAST, "end": end}
+            rows = self._cache._sql(KEYS, asked).fetchall()
+        return [self._cache.disk.get(key, raw) for key, raw in rows]
 
-    def _record(self, value: Any) -> "RunRecord":
+    def _record(self, key: str) -> "RunRecord | None":
         from core.runs.records import RunRecord
 
+        value = self._get(key)
+        if value is None:
+            return None
+        try:
+            value |= {name: self._part(value[name]) for name in IN_COMMON}
+        except (KeyError, TypeError) as error:
+            raise StoreError(f"the run store {self.path} holds a damaged record: {error!r}") from error
         return RunRecord.from_dict(value)
+
+    def _read_part(self, key: str) -> Any:
+        part = self._get(key)
+        if part is None:
+            raise StoreError(f"the run store {self.path} is damaged: {key} is missing; import your runs into a new one")
+        return tuple(part) if isinstance(part, list) else part  # a record takes a tuple over as it is
+
+    def _migrate(self) -> None:
+        """Take over the records of schema 1, which lay under their hash alone and repeated what they have in common.
+
+        A kill on the way loses nothing: the new rows are committed before the old ones go and the version is written
+        last, so the next opening goes on from there. Two processes may do it at once: records merge.
+        """
+        from core.runs.records import RunRecord
+
+        keys = self._keys(RUN_1)
+        for start in range(0, len(keys), BATCH):
+            batch = keys[start : start + BATCH]
+            self.put_many(RunRecord.from_dict(value) for key in batch if (value := self._get(key)) is not None)
+            with self._explained(), self._cache.transact():
+                for key in batch:
+                    self._cache.delete(key)
+        with self._explained():
+            self._cache.set(SCHEMA, SCHEMA_VERSION)
 
     def _items(self, value: Any) -> "ItemSet":
         from core.runs.records import ItemSet
@@ -178,6 +239,15 @@ class RunStore:
             raise StoreError(f"the run store {self.path} is read only, or another process keeps it busy") from None
         except (sqlite3.Error, OSError) as error:
             raise StoreError(f"cannot use the run store {self.path}: {error}") from error
+
+
+def store_state(path: Path) -> tuple[Any, ...]:
+    """Changes whenever a record in the store does, and only then: opening a store already changes its files' times."""
+    try:
+        with closing(sqlite3.connect(f"{(path / 'cache.db').absolute().as_uri()}?mode=ro", uri=True)) as database:
+            return tuple(database.execute("SELECT COUNT(*), MAX(rowid), MAX(store_time) FROM Cache").fetchone())
+    except sqlite3.Error:  # not there yet, or not a store: opening it says so
+        return ()
 
 
 def _merge(stored: "RunRecord", new: "RunRecord") -> "RunRecord":

@@ -5,9 +5,12 @@ Exit code 0, or 2 with one line that says what is wrong and what to do. torch is
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, replace
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,6 +25,7 @@ from core.data.samples import DOMAINS, draw_samples
 from core.errors import PlanError, StrataError
 from core.pruning import PruningPlan, SimilarityAtlas, build_plan, get_criterion, list_criteria, parse_budget
 from core.runs import library
+from core.runs.jobs import Report
 
 if TYPE_CHECKING:
     from core.vlm import VLM
@@ -41,27 +45,67 @@ app.add_typer(tiny_app, name="tiny")
 out, err = Console(), Console(stderr=True)
 
 ModelOption = Annotated[str, typer.Option("--model", help="tiny, a Hub id (with @revision), or a local folder.")]
-DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:0.")]
+DeviceOption = Annotated[
+    str,
+    typer.Option(
+        help="auto (a GPU that holds the model, else balanced, else the CPU), cpu, cuda, cuda:0, or balanced: layers "
+        "spread over all GPUs and the CPU (needs accelerate, see requirements-gpu.txt)."
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+_report: Report | None = None  # where the running command says how far it is, besides the progress bar
+
+
+def _report_to(path: Path | None) -> Path | None:
+    global _report  # noqa: PLW0603  # one command runs in a process
+    _report = Report(path) if path else None
+    return path
+
+
+ProgressFileOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--progress-file", help="Keep the state of this command in a JSON file.", callback=_report_to, is_eager=True
+    ),
+]
 
 
 def main() -> None:
     """Entry point: errors become one line on stderr and exit code 2."""
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         code = typer.main.get_command(app).main(standalone_mode=False)
+        if code == 130:  # what typer makes of Ctrl-C, without a word
+            raise KeyboardInterrupt
+        _say("done")
         sys.exit(code if isinstance(code, int) else 0)
     except StrataError as error:
         _fail(str(error))
     except TyperException as error:
         _fail(f"{error.format_message()} (see python -m core --help)")
     except (typer.Abort, KeyboardInterrupt):
-        _fail("stopped; finished items are kept, run the same command again to go on")
+        _fail("stopped; finished items are kept, run the same command again to go on", "cancelled")
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader of our output has gone
         sys.exit(0)
+    except Exception as error:
+        _say("failed", f"a bug in Strata: {error!r}")
+        raise
 
 
-def _fail(message: str) -> None:
+def _say(status: str, message: str = "") -> None:
+    if _report is not None:
+        _report.finish(status, message)
+
+
+def _interrupt(*_: object) -> None:
+    """A stop from outside (a job system, a container) cleans up as Ctrl-C does."""
+    raise KeyboardInterrupt
+
+
+def _fail(message: str, status: str = "failed") -> None:
+    _say(status, message)
     err.print(" ".join(message.split()), style="red", markup=False, highlight=False, soft_wrap=True)
     sys.exit(2)
 
@@ -76,7 +120,13 @@ def _progress(label: str) -> Iterator[Any]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=err, transient=True) as bar:
         task = bar.add_task(label, total=None)
-        yield lambda done, total, text=label: bar.update(task, completed=done, total=total, description=text)
+
+        def progress(done: int, total: int, text: str = label) -> None:
+            bar.update(task, completed=done, total=total, description=text)
+            if _report is not None:
+                _report.progress(done, total, text)
+
+        yield progress
 
 
 def _load(model: str, device: str = "auto") -> "VLM":
@@ -95,26 +145,28 @@ def _atlas(model: str, path: Path | None = None) -> SimilarityAtlas:
 
 @app.command()
 def models(as_json: JsonOption = False) -> None:
-    """Known models: the embedded one and those in the local Hub cache, with depth, size and whether they fit."""
-    from core.vlm.loading import known_models, memory_bytes, quiet_transformers
+    """Known models: the embedded one and those in the local Hub cache, with depth, size, and where they would run."""
+    from core.vlm.loading import known_models, quiet_transformers
+    from core.vlm.placement import loaded_bytes, memory_bytes, roomy_place
 
     quiet_transformers()
     room = memory_bytes()
     specs, skipped = known_models()
-    rows = [
-        {**spec.to_dict(), "bytes_bf16": 2 * spec.n_parameters, "fits": 2.4 * spec.n_parameters < room}
-        for spec in specs
-    ]
+    rows = []
+    for spec in specs:
+        size = loaded_bytes(spec)
+        place = roomy_place(size)
+        rows.append({**spec.to_dict(), "weights_bytes": size, "fits": place is not None, "runs_on": place})
     if as_json:
         _print_json({"memory_bytes": room, "models": rows, "unsupported": skipped})
         return
     table = Table(title=f"Models ({room / 2**30:.1f} GiB of memory free)")
-    for heading in ("model", "family", "layers", "parameters", "bf16", "fits here"):
+    for heading in ("model", "family", "layers", "parameters", "weights here", "attention", "runs on"):
         table.add_column(heading)
     for row in rows:
-        size = f"{row['bytes_bf16'] / 2**20:,.1f} MiB"
-        cells = (row["model_id"], row["family"], str(row["n_layers"]), f"{row['n_parameters']:,}", size)
-        table.add_row(*cells, "yes" if row["fits"] else "no")
+        weights = f"{row['weights_bytes'] / 2**20:,.1f} MiB"
+        cells = (row["model_id"], row["family"], str(row["n_layers"]), f"{row['n_parameters']:,}", weights)
+        table.add_row(*cells, row["attention"], row["runs_on"] or "does not fit")
     out.print(table)
     for name, why in skipped.items():
         err.print(f"{name}: {why}", markup=False, highlight=False)
@@ -131,24 +183,33 @@ def ask(
     plan: Annotated[Path | None, typer.Option(help="A plan as JSON (python -m core plan --json).")] = None,
     criterion: Annotated[str | None, typer.Option(help="With --budget: the criterion that chooses the plan.")] = None,
     budget: Annotated[str | None, typer.Option(help="Layers to drop: a count or a percentage.")] = None,
-    max_tokens: Annotated[int, typer.Option(min=1, max=1024)] = 48,
+    max_new_tokens: Annotated[int, typer.Option("--max-new-tokens", "--max-tokens", min=1, max=1024)] = 48,
+    temperature: Annotated[float, typer.Option(help="0 takes the likeliest token at each step.", min=0)] = 0.0,
+    top_p: Annotated[float, typer.Option(help="With a temperature: sample from the likeliest tokens only.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="With a temperature: the same seed, the same answer.", min=0)] = 0,
+    top: Annotated[int, typer.Option(help="Show the K likeliest tokens of each step.", metavar="K", min=0)] = 0,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
     """Ask a question about a picture, on the full model or on a pruned view."""
+    from core.runs.records import GenerationConfig
+
+    config = GenerationConfig(max_new_tokens, temperature, top_p, seed, top)
     picture = open_image(image)
     if plan is not None and (criterion or budget):
         raise PlanError("give either --plan or --criterion with --budget, not both")
     chosen = PruningPlan.load(plan) if plan else _plan(model, criterion, budget) if criterion or budget else None
     vlm = _load(model, device)
-    from core.runs.records import GenerationConfig
     from core.vlm.generation import answer
 
-    result = answer(vlm, chosen, picture, question, GenerationConfig(max_new_tokens=max_tokens))
+    result = answer(vlm, chosen, picture, question, config)
     if as_json:
-        _print_json(result.to_dict())
+        _print_json({**result.to_dict(), "device": vlm.spec.device, "attention": vlm.spec.attention})
         return
     out.print(result.text, markup=False, highlight=False)
+    for event in result.events if top else ():
+        likeliest = "  ".join(f"{text!r} {probability:.3f}" for text, probability in event.top)
+        out.print(f"{event.text!r}: {likeliest}", markup=False, highlight=False)
     err.print(
         f"{result.tokens} tokens · first after {result.ttft_s * 1000:.0f} ms · {result.tokens_per_s:.0f} tokens/s",
         style="dim",
@@ -165,11 +226,16 @@ def calibrate(
     samples: Annotated[int, typer.Option(help="Calibration samples per domain.", min=2, max=100_000)] = 128,
     seed: Annotated[int, typer.Option()] = 0,
     batch_size: Annotated[int, typer.Option(min=1)] = 32,
+    greedy: Annotated[bool, typer.Option("--greedy", help="Also find the order of greedy removal; resumes.")] = False,
     device: DeviceOption = "auto",
     out_file: Annotated[Path | None, typer.Option("--out", help="Where the atlas goes.")] = None,
+    progress_file: ProgressFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure the similarity of every span of decoder layers on calibration samples, and save the atlas."""
+    """Measure the similarity of every span of decoder layers on calibration samples, and save the atlas.
+
+    A greedy order that was calibrated before stays in it, as long as the model's weights are the same.
+    """
     from core.data.questions import domain_tasks
     from core.errors import CalibrationError, suggest
 
@@ -178,19 +244,31 @@ def calibrate(
         if name not in DOMAINS:
             raise CalibrationError(f"unknown domain '{name}': {suggest(name, DOMAINS)}")
     vlm = _load(model, device)
+    from core.runs.greedy import greedy_orders
     from core.vlm.similarity import compute_atlas
 
     drawn = {d: draw_samples("calibration", seed, samples, domain_tasks(d)) for d in names}
     with _progress("calibrating") as bar:
         atlas = compute_atlas(vlm, drawn, batch_size=batch_size, progress=bar)
     path = out_file or library.user_atlas_path(vlm.spec.model_id)
+    with suppress(CalibrationError):  # none yet, or a damaged one
+        held = _atlas(vlm.spec.model_id, out_file)
+        if (held.model_id, held.revision) == (atlas.model_id, atlas.revision):
+            atlas = replace(atlas, greedy=held.greedy)
     try:
         atlas.save(path)
+        if greedy:
+            with _progress("greedy removal") as bar:
+                for order in greedy_orders(vlm, drawn, atlas.greedy, progress=bar):
+                    atlas = replace(atlas, greedy=order)
+                    atlas.save(path)  # each round, so that a stop loses one round at most
     except OSError as error:
         raise CalibrationError(f"cannot write {path}: {error.strerror}; give another place with --out") from error
     if as_json:
         similarity = {d: [round(float(v), 6) for v in atlas.mean(d)] for d in atlas.domains}
-        _print_json({"model": atlas.model_id, "revision": atlas.revision, "path": str(path), "similarity": similarity})
+        document = {"model": atlas.model_id, "revision": atlas.revision, "path": str(path), "similarity": similarity}
+        losses = [round(v, 6) if isfinite(v) else None for v in atlas.greedy.losses] if atlas.greedy else []
+        _print_json({**document, "greedy": {**asdict(atlas.greedy), "losses": losses} if atlas.greedy else None})
         return
     table = Table(title=f"Similarity of each decoder layer · {atlas.model_id} · n = {samples} per domain")
     table.add_column("layer", justify="right")
@@ -201,6 +279,10 @@ def calibrate(
         cells = [f"{m[layer]:.4f} ({low[layer]:.4f} to {high[layer]:.4f})" for m, low, high in means.values()]
         table.add_row(str(layer), *cells)
     out.print(table)
+    if atlas.greedy:
+        before, *after = atlas.greedy.losses
+        steps = ", ".join(f"{layer} ({loss:.3f})" for layer, loss in zip(atlas.greedy.layers, after, strict=True))
+        out.print(f"greedy removal, gold NLL {before:.3f} at first: {steps}", markup=False, highlight=False)
     err.print(f"saved to {path}", markup=False, highlight=False)
 
 
@@ -243,21 +325,39 @@ def plan(
 # ------------------------------------------------------------------------------------------------ export
 
 
+EXPORT_FORMATS = ("folder", "mergekit", "snippet", "plan")
+
+
 @app.command()
 def export(
-    out_dir: Annotated[Path, typer.Option("--out", help="A new folder for the checkpoint.")],
+    target: Annotated[
+        Path | None, typer.Option("--out", help="A new folder for the checkpoint; for other formats a file.")
+    ] = None,
     model: ModelOption = "tiny",
     plan: Annotated[Path | None, typer.Option(help="A plan as JSON (python -m core plan --json).")] = None,
     criterion: Annotated[str | None, typer.Option(help="With --budget: the criterion that chooses the plan.")] = None,
     budget: Annotated[str | None, typer.Option(help="Layers to drop: a count or a percentage.")] = None,
+    form: Annotated[str, typer.Option("--format", help="One of: " + ", ".join(EXPORT_FORMATS) + ".")] = "folder",
     verify: Annotated[bool, typer.Option(help="Reload the export and compare its logits with the view's.")] = True,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
-    """Write the pruned model to a folder that plain transformers loads; with --no-verify no weights enter memory."""
+    """Write the pruned model to a folder that plain transformers loads; with --no-verify no weights enter memory.
+
+    The other formats are text: a mergekit recipe, Python that applies the plan as a view, or the plan as JSON.
+    """
+    from core.errors import ExportError, suggest
+
+    if form not in EXPORT_FORMATS:
+        raise ExportError(f"unknown format '{form}': {suggest(form, EXPORT_FORMATS)}")
     if (plan is not None) == bool(criterion or budget):
         raise PlanError("give either --plan, or --criterion with --budget")
     chosen = PruningPlan.load(plan) if plan else _plan(model, criterion, budget)
+    if form != "folder":
+        _export_text(chosen, model, form, target, as_json)
+        return
+    if target is None:
+        raise ExportError("the checkpoint needs a place: give a new folder with --out")
     atlas_hash = "" if plan else _atlas(model).data_hash
     from core.vlm.loading import load_outline, quiet_transformers
 
@@ -265,16 +365,15 @@ def export(
     vlm = _load(model, device) if verify else load_outline(model)
     from core.vlm.export import export_plan
 
-    scores = {
-        r.benchmark: {"score": r.score, "n": r.n_scored, "metric": r.metric, "device": r.device}
-        for r in library.all_runs()[0]
-        if (r.plan.plan_id, r.model.revision) == (chosen.plan_id, vlm.spec.revision)
-    }
-    report = export_plan(vlm, chosen, out_dir, scores=scores, atlas_hash=atlas_hash, verify=verify)
+    scores = library.measured_scores(chosen, vlm.spec.revision)
+    report = export_plan(vlm, chosen, target, scores=scores, atlas_hash=atlas_hash, verify=verify)
     if as_json:
         _print_json(report.to_dict())
         return
-    checked = "not compared with the view" if report.max_difference is None else "same logits as the view"
+    difference = report.max_difference
+    checked = "not compared with the view" if difference is None else f"logits within {difference:.2g} of the view's"
+    if difference == 0:
+        checked = "same logits as the view"
     out.print(
         f"{report.out}: {len(chosen.kept)} of {chosen.n_layers} decoder layers, {report.parameters:,} parameters, "
         f"{report.bytes / 2**20:,.1f} MiB in {len(report.files)} files, {checked}",
@@ -282,6 +381,32 @@ def export(
         highlight=False,
         soft_wrap=True,
     )
+
+
+def _export_text(plan: PruningPlan, model: str, form: str, target: Path | None, as_json: bool) -> None:
+    """A plan for other tools, to stdout or a file; no model is loaded."""
+    from core import settings
+    from core.errors import ExportError
+    from core.pruning.recipes import mergekit_yaml, python_snippet
+
+    if form == "plan":
+        text = json.dumps(plan.to_dict(), indent=2) + "\n"
+    elif form == "snippet":
+        text = python_snippet(replace(plan, model_id=model))
+    else:
+        text = mergekit_yaml(plan, str(settings.TINY_DIR) if model == "tiny" else model)
+    if target:
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text)
+        except OSError as error:
+            raise ExportError(f"cannot write {target}: {error.strerror}; give another file with --out") from error
+    if as_json:
+        _print_json({"format": form, "plan": plan.to_dict(), "out": str(target) if target else None, "text": text})
+    elif target:
+        err.print(f"{form} in {target}", markup=False, highlight=False)
+    else:
+        sys.stdout.write(text)
 
 
 # ------------------------------------------------------------------------------------------------ sweep, regimes, runs
@@ -316,36 +441,54 @@ def sweep(
     resume: Annotated[
         bool, typer.Option("--resume", help="Stated or not: what the store holds is not run again.")
     ] = True,
+    executor: Annotated[str, typer.Option(help="local, or ray (needs requirements-ray.txt).")] = "local",
+    workers: Annotated[
+        int | None,
+        typer.Option(help="With ray: copies of the model; one for each GPU, or each CPU, by default.", min=1),
+    ] = None,
+    ray_address: Annotated[
+        str, typer.Option(help="With ray: local starts a cluster on this machine; auto or host:port joins one.")
+    ] = "local",
     device: DeviceOption = "auto",
+    progress_file: ProgressFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Score plans of every criterion and random ones on benchmarks, item by item; run again to resume."""
     from cache import RunStore
-    from core.errors import StoreError, suggest
+    from core.errors import ExecutorError, StoreError, suggest
+    from core.runs.executors import EXECUTORS, LocalExecutor, RayExecutor
     from core.runs.sweep import benchmark_items, run_sweep, sweep_plans
 
+    if executor not in EXECUTORS:
+        raise ExecutorError(f"unknown executor '{executor}': {suggest(executor, EXECUTORS)}")
     similarities = _atlas(model, atlas)
     names = [c.strip() for c in criteria.split(",") if c.strip()] or [c.name for c in list_criteria()]
     skipped: list[str] = []
-    plans = sweep_plans(
-        similarities,
-        names,
-        parse_budgets(budgets),
-        random,
-        on_skip=lambda name, n_drop, _why: skipped.append(f"{name} at {n_drop}"),
-    )
+    why: dict[str, str] = {}  # of each criterion, at the first budget it was left out
+
+    def skip(name: str, n_drop: int, error: StrataError) -> None:
+        skipped.append(f"{name} at {n_drop}")
+        why.setdefault(name, str(error))
+
+    plans = sweep_plans(similarities, names, parse_budgets(budgets), random, on_skip=skip)
     known = {items.benchmark: (items, samples) for items, samples in benchmark_items(n_per_domain=limit)}
     wanted = [b.strip() for b in benchmarks.split(",") if b.strip()]
     for name in wanted or [""]:
         if name not in known:
             raise StoreError(f"unknown benchmark '{name}': {suggest(name, known)}")
-    vlm = _load(model, device)
-    with RunStore(store or library.user_runs_path()) as runs, _progress("sweeping") as bar:
-        report = run_sweep(vlm, similarities, plans, [known[b] for b in wanted], runs, progress=bar)
+    with (
+        RunStore(store or library.user_runs_path()) as runs,
+        _progress("loading the model") as bar,
+        RayExecutor(model, workers=workers, address=ray_address, device=device)
+        if executor == "ray"
+        else LocalExecutor(_load(model, device)) as scoring,
+    ):
+        report = run_sweep(scoring, similarities, plans, [known[b] for b in wanted], runs, progress=bar)
     if skipped:
-        err.print(f"not possible, left out: {', '.join(skipped)}", markup=False, highlight=False)
+        reasons = "; ".join(why.values())
+        err.print(f"not possible, left out: {', '.join(skipped)} ({reasons})", markup=False, highlight=False)
     summary = {
-        "model": vlm.spec.model_id,
+        "model": scoring.spec.model_id,
         "plans": len(plans),
         "records": len(report.records),
         "outcomes_scored": report.scored,
@@ -378,25 +521,105 @@ def sweep(
 
 
 @app.command()
+def search(
+    domain: Annotated[str, typer.Option(help="math or general.")],
+    budget: Annotated[str, typer.Option(help="Layers to drop: a count or a percentage.")],
+    model: ModelOption = "tiny",
+    plans: Annotated[int, typer.Option(help="Distinct plans to try.", min=1, max=1_000_000)] = 300,
+    validation: Annotated[int, typer.Option(help="Validation items, which choose the plan.", min=2)] = 256,
+    limit: Annotated[int, typer.Option(help="Test items, which it is reported on.", min=2)] = 500,
+    seed: Annotated[int, typer.Option(help="Of the search and of the validation items.")] = 0,
+    out_file: Annotated[Path | None, typer.Option("--out", help="Where the plan goes, for ask and export.")] = None,
+    atlas: Annotated[Path | None, typer.Option(help="An atlas file instead of the model's own.")] = None,
+    device: DeviceOption = "auto",
+    as_json: JsonOption = False,
+) -> None:
+    """Find a plan by local search on validation items; compare it with the criteria on test items. Resumes."""
+    from cache import RunStore
+    from core.errors import SampleError, suggest
+    from core.runs.search import search_plan
+    from core.runs.sweep import benchmark_items
+
+    if domain not in DOMAINS:
+        raise SampleError(f"unknown domain '{domain}': {suggest(domain, DOMAINS)}")
+    similarities = _atlas(model, atlas)
+    n_drop = parse_budget(budget, similarities.n_layers)
+    vlm = _load(model, device)
+    [chosen_on] = benchmark_items("validation", seed, validation, domains=[domain])
+    [reported_on] = benchmark_items(n_per_domain=limit, domains=[domain])
+    with (
+        RunStore(library.user_runs_path()) as runs,
+        RunStore(library.user_trials_path()) as trials,
+        _progress("searching") as bar,
+    ):
+        report = search_plan(
+            vlm, similarities, n_drop, chosen_on, reported_on, runs, trials, max_plans=plans, seed=seed, progress=bar
+        )
+    if out_file:
+        try:
+            out_file.write_text(json.dumps(report.plan.to_dict(), indent=2) + "\n")
+        except OSError as error:
+            raise PlanError(f"cannot write {out_file}: {error.strerror}; give another place with --out") from error
+    if as_json:
+        _print_json(report.to_dict())
+        return
+    table = Table(title=f"Exact match on {limit} test items, {n_drop} of {report.plan.n_layers} layers dropped")
+    for heading in ("plan", "the best on", "score", "search minus it (95 %)", "McNemar p"):
+        table.add_column(heading)
+    table.add_row(report.plan.criterion, "validation", f"{report.score:.3f}")
+    for rival in report.rivals:
+        by = f"{rival.difference.value:+.3f} ({rival.difference.low:+.3f} to {rival.difference.high:+.3f})"
+        on = "validation" if rival.chosen_on == "validation" else "test: optimistic"
+        table.add_row(rival.plan.criterion, on, f"{rival.score:.3f}", by, f"{rival.p_value:.3g}")
+    table.add_row("full model", "", f"{report.full_score:.3f}")
+    out.print(table)
+    out.print(f"{report.plan.criterion} drops {', '.join(map(str, report.plan.dropped))}", highlight=False)
+    err.print(
+        f"{report.tried} of {report.possible} plans tried on {validation} validation items: gold NLL "
+        f"{report.validation_nll:.3f}, best criterion {report.rivals[0].validation_nll:.3f}; {report.seconds:.0f} s",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+@app.command()
 def regimes(
     model: ModelOption = "tiny",
     domain: Annotated[str, typer.Option(help="math or general.")] = "math",
+    benchmark: Annotated[str | None, typer.Option(help="One benchmark of the domain; all by default.")] = None,
+    out_file: Annotated[
+        Path | None, typer.Option("--out", help="Write the maps of all domains to this file, as they are recorded.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Which regime each measured budget is in, with the evidence."""
-    from core.analysis import chance_score, detect_regimes
-    from core.errors import StoreError
-    from core.runs.records import outcomes_frame
+    """Which regime each measured budget is in: a summary, then the evidence of each."""
+    from core.errors import StoreError, suggest
 
     runs, items = library.all_runs()
+    if out_file is not None:
+        own = [r for r in runs if r.model.model_id == model]
+        maps = {}
+        for name in sorted({r.domain for r in own}):
+            records = library.comparable(r for r in own if r.domain == name)
+            maps[name] = {"runs": library.runs_key(records), **library.regimes(records, items).to_dict()}
+        try:
+            out_file.write_text(json.dumps(maps) + "\n")
+        except OSError as error:
+            raise StoreError(f"cannot write {out_file}: {error.strerror}; give another file with --out") from error
+        return
     records = library.comparable(r for r in runs if r.model.model_id == model and r.domain == domain)
     if not records:
         raise StoreError(f"no runs of {model} on {domain} benchmarks: run python -m core sweep --model {model}")
-    floor = max(chance_score(items[r.data_hash]) for r in records if r.data_hash in items)
-    found = detect_regimes(outcomes_frame(records), floor=floor)
+    known = sorted({r.benchmark for r in records})
+    if benchmark is not None and benchmark not in known:
+        raise StoreError(f"no runs of {model} on '{benchmark}': {suggest(benchmark, known)}")
+    records = [r for r in records if benchmark in (None, r.benchmark)]
+    found = library.regimes(records, items)
+    summary = found.summary(f"{domain} ({benchmark or ', '.join(known)})")
     if as_json:
-        _print_json({"model": model, "domain": domain, **found.to_dict()})
+        _print_json({"model": model, "domain": domain, "benchmark": benchmark, "summary": summary, **found.to_dict()})
         return
+    out.print(summary + "\n", markup=False, highlight=False)
     for budget in found.budgets:
         out.print(found.explain(budget.n_drop), markup=False, highlight=False)
 

@@ -3,9 +3,11 @@
 StrataError
 ├── ModelError            unknown, unsupported or unloadable model
 ├── PlanError             a plan that cannot exist: bad indices, budget, protected layers, unknown criterion
-├── SampleError           an image or a question that cannot be used
+├── SampleError           an image, a question or generation settings that cannot be used
 ├── CalibrationError      an atlas that is missing, damaged, or does not have what was asked of it
 ├── StoreError            a run store or an import file that cannot be read or written
+├── ExecutorError         a cluster that is not there, or whose workers are lost
+├── MemoryLimitError      work that does not fit into memory, even one sample at a time
 └── ExportError           a checkpoint that cannot be written, or that does not answer as the plan's view does
 
 The pages and the command line turn these, and only these, into one line; everything else stays loud.
@@ -36,6 +38,14 @@ class CalibrationError(StrataError):
 
 
 class StoreError(StrataError):
+    pass
+
+
+class ExecutorError(StrataError):
+    pass
+
+
+class MemoryLimitError(StrataError):
     pass
 
 

@@ -1,10 +1,8 @@
 """Figures of layers: pure functions, records in, chart out. The one place that gives a criterion its look.
 
-Altair where a chart is clicked or layered by encoding, Plotly where a line is only read.
-
 Colours are mid-tones that keep a contrast of at least 3:1 on the light and on the dark background; every distinction is
-made a second time by shape, dash, outline or text. Text, grid and background come from the theme. Nothing here knows
-Streamlit.
+made a second time by shape, dash, outline or text. No mid-tone reaches the 4.5:1 of text on both, so text has one ink
+for each (`INK`, chosen in the browser). Grid and background come from the theme. Nothing here knows Streamlit.
 """
 
 import hashlib
@@ -15,14 +13,15 @@ from dataclasses import dataclass
 import altair as alt
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 
-from core.pruning import PruningPlan, SimilarityAtlas, list_criteria, protected_layers
+from core.pruning import SimilarityAtlas, list_criteria, protected_layers
 from core.pruning.criteria import Options, ranked_layers
 from dashboard.results import label
 
 ACCENT = "#2b8ca4"
 NEUTRAL = "#7b8894"
+INKS = ("#3d4a55", "#c9d2d9")  # of text, on the light and on the dark background
+INK = alt.ExprRef(f"luminance(background) > 0.4 ? '{INKS[0]}' : '{INKS[1]}'")
 SCALE = "cividis"
 ROW = 34  # px, the height of a heatmap row or a strip
 HIGH, LOW = "#c8553d", "#2f78b7"  # the two ends of the diverging scale
@@ -60,11 +59,20 @@ def style_of(criterion: str) -> Style:
     """The fixed look of a criterion; one that has none of its own gets one that depends on its name only."""
     if criterion in STYLES:
         return STYLES[criterion]
+    if criterion.startswith("search:"):
+        return STYLES["search"]
     base = criterion.rpartition(":")[2]
     if base in STYLES:  # "spaced:math_aware" is a variant of math_aware
         return Style(STYLES[base].color, DOT_DASH, "wedge")
+    if searched(criterion):
+        return Style(STYLES["search"].color, DOTTED, {"math": "arrow", "general": "wedge"}.get(base, "triangle-up"))
     digest = hashlib.sha256(criterion.encode()).digest()
     return Style(SPARE[digest[0] % len(SPARE)], DOT_DASH, "arrow")
+
+
+def searched(criterion: str) -> bool:
+    """Plans that a search found are marks without a line: each was looked for by itself."""
+    return criterion.partition(":")[0] == "search"
 
 
 GLYPHS = {  # of the marks, in a box of 12 by 12 around (0, 0), as Vega draws them
@@ -86,11 +94,27 @@ def legend_key(criterion: str) -> str:
     """The line and the mark of a criterion as a small SVG (Vega would split colour and shape in two legends)."""
     style = style_of(criterion)
     dash = ",".join(map(str, style.dash)) if style.dash != SOLID else "none"
+    line = f'<path d="M-16,0H16" stroke="{style.color}" stroke-width="2" stroke-dasharray="{dash}"/>'
     return (
         '<svg xmlns="http://www.w3.org/2000/svg" width="32" height="12" viewBox="-16 -6 32 12">'
-        f'<path d="M-16,0H16" stroke="{style.color}" stroke-width="2" stroke-dasharray="{dash}"/>'
+        f"{'' if searched(criterion) else line}"
         f'<g fill="{style.color}">{GLYPHS.get(style.shape, GLYPHS["circle"])}</g></svg>'
     )
+
+
+def trust_charts() -> None:
+    """Stop Altair from checking each part of a chart against its JSON schema, which takes half of a page's time.
+
+    The app calls this; tests/unit/test_figures.py and test_plan_tables.py build the charts with the checks on.
+    """
+    alt.utils.schemapi.disable_debug_mode()
+    for kind in (alt.Chart, alt.LayerChart):
+        kind.validate = classmethod(lambda *_args, **_kwargs: None)  # type: ignore[assignment]
+
+
+def with_ink(chart: alt.Chart | alt.LayerChart) -> alt.Chart | alt.LayerChart:
+    """The chart with readable axes and legends: Streamlit's own grey is 3.7:1 on white."""
+    return chart.configure_axis(labelColor=INK, titleColor=INK).configure_legend(labelColor=INK, titleColor=INK)
 
 
 def layer_axis(title: str | None = "decoder layer", field: str = "layer") -> alt.X:
@@ -135,10 +159,10 @@ def _invisible(domains: pd.Series) -> pd.Series:
 def similarity_heatmap(frame: pd.DataFrame) -> alt.Chart:
     """Cosine similarity of each layer's input and output: rows are domains (and tasks), columns layers."""
     rows = list(dict.fromkeys(frame["row"]))
-    pick = alt.selection_point("cell", fields=["layer"], on="click", clear="dblclick", toggle=False)
+    pick = alt.selection_point("cell", fields=["domain", "layer"], on="click", clear="dblclick", toggle=False)
     return (
         alt.Chart(_with_change(frame))
-        .mark_rect(stroke="white", strokeWidth=1, strokeOpacity=0.5)
+        .mark_rect(stroke="white", strokeWidth=1, strokeOpacity=0.5, cursor="pointer")
         .encode(
             x=layer_axis(),
             y=alt.Y("row:N", sort=rows, title=None, axis=alt.Axis(labelLimit=170, labelPadding=8)),
@@ -156,6 +180,33 @@ def similarity_heatmap(frame: pd.DataFrame) -> alt.Chart:
         .add_params(pick)
         .properties(height=alt.Step(ROW))
     )
+
+
+def driver_frame(atlas: SimilarityAtlas, domain: str, layer: int, kind: str) -> pd.DataFrame:
+    """The samples behind one cell of the heatmap, most changed first: columns sample_id, task, similarity, source."""
+    rows = [
+        (sample.sample_id, sample.task, float(value), sample.source)
+        for sample, value in zip(
+            (atlas.samples[i] for i in atlas.rows(domain)),
+            atlas.sample_values(domain, None, kind)[:, layer],
+            strict=True,
+        )
+        if not np.isnan(value)
+    ]
+    frame = pd.DataFrame(rows, columns=["sample_id", "task", "similarity", "source"])
+    return frame.sort_values("similarity", ignore_index=True)
+
+
+def driver_chart(frame: pd.DataFrame) -> alt.LayerChart:
+    """One tick per sample, one row per task, with each task's mean: which inputs a layer changes most."""
+    base = alt.Chart(frame).encode(
+        y=alt.Y("task:N", title=None, axis=alt.Axis(labelLimit=170)),
+        x=alt.X("similarity:Q", title="cosine of input and output · left: changes more", scale=alt.Scale(zero=False)),
+    )
+    tooltip = [alt.Tooltip("task:N"), alt.Tooltip("similarity:Q", format=".4f"), alt.Tooltip("sample_id:N")]
+    ticks = base.mark_tick(color=ACCENT, thickness=1.5, opacity=0.7).encode(tooltip=tooltip)
+    means = base.mark_point(shape="diamond", filled=True, size=70, color=HIGH, opacity=1).encode(x="mean(similarity):Q")
+    return alt.layer(ticks, means).properties(height=alt.Step(20))
 
 
 def difference_frame(atlas: SimilarityAtlas, a: str, b: str, kind: str) -> pd.DataFrame:
@@ -188,7 +239,7 @@ def difference_chart(frame: pd.DataFrame, a: str, b: str) -> alt.LayerChart:
     whiskers = base.mark_rule(strokeWidth=1.5, color=NEUTRAL).encode(y="low:Q", y2="high:Q", tooltip=tooltip)
     marks = (
         base.transform_filter("datum.clear")
-        .mark_text(text="*", fontSize=18, dy=-2, fontWeight="bold", color=NEUTRAL)
+        .mark_text(text="*", fontSize=18, dy=-2, fontWeight="bold", color=INK)
         .encode(y="top:Q", tooltip=tooltip)
     )
     zero = alt.Chart(pd.DataFrame({"y": [0]})).mark_rule(color=NEUTRAL).encode(y="y:Q")
@@ -225,7 +276,7 @@ def rank_chart(frame: pd.DataFrame) -> alt.LayerChart:
     cells = base.mark_rect(stroke="white", strokeWidth=1, strokeOpacity=0.5).encode(
         color=alt.Color("rank:Q", scale=alt.Scale(scheme=SCALE, reverse=True, domain=[1, most]), legend=None)
     )
-    ink = alt.when("!isValid(datum.rank)").then(alt.value(NEUTRAL))
+    ink = alt.when("!isValid(datum.rank)").then(alt.value(INK))
     ink = ink.when(f"datum.rank > {most * 0.5}").then(alt.value("#ffffff")).otherwise(alt.value("#10181f"))
     text = base.mark_text(fontSize=12).encode(text="text:N", color=ink)
     return alt.layer(cells, text).properties(height=alt.Step(ROW))
@@ -261,34 +312,37 @@ def agreement_frame(atlas: SimilarityAtlas, kind: str) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)[["domain", "n", "spearman", "low", "high"]]
 
 
-def agreement_chart(frame: pd.DataFrame) -> go.Figure:
+def agreement_chart(frame: pd.DataFrame) -> alt.LayerChart:
     """Rank agreement of two disjoint halves against their size: flat and near 1 means enough samples."""
-    chart = go.Figure()
     domains = list(dict.fromkeys(frame.domain))
-    for domain, color, dash in zip(domains, domain_colors(domains), itertools.cycle(("solid", "dash", "dot"))):
-        rows = frame[frame.domain == domain]
-        band = {"x": rows.n, "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False}
-        chart.add_scatter(y=rows.low, **band)
-        chart.add_scatter(y=rows.high, fill="tonexty", fillcolor=_faint(color), **band)
-        chart.add_scatter(
-            x=rows.n,
-            y=rows.spearman,
-            name=domain,
-            mode="lines+markers",
-            line={"color": color, "dash": dash},
-            customdata=rows[["low", "high"]],
-            hovertemplate="%{y:.3f} (%{customdata[0]:.3f} to %{customdata[1]:.3f}) with %{x} samples in each half",
-        )
-    sizes = sorted(set(frame.n))
-    chart.update_xaxes(type="log", tickvals=sizes, ticktext=[str(n) for n in sizes], title="samples in each half")
-    chart.update_yaxes(title="Spearman correlation ↑")
-    legend = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
-    return chart.update_layout(height=300, margin={"l": 0, "r": 8, "t": 24, "b": 0}, legend=legend)
-
-
-def _faint(color: str) -> str:
-    red, green, blue = (int(color[i : i + 2], 16) for i in (1, 3, 5))
-    return f"rgba({red},{green},{blue},0.15)"
+    dashes = [list(d) for d, _ in zip(itertools.cycle((SOLID, DASHED, DOTTED)), domains, strict=False)]
+    base = alt.Chart(frame).encode(
+        x=alt.X(
+            "n:Q",
+            title="samples in each half",
+            scale=alt.Scale(type="log"),
+            axis=alt.Axis(values=sorted(set(frame.n)), format="d"),
+        ),
+        color=alt.Color(
+            "domain:N", scale=alt.Scale(domain=domains, range=domain_colors(domains)), legend=alt.Legend(orient="top")
+        ),
+        tooltip=[
+            alt.Tooltip("domain:N"),
+            alt.Tooltip("n:Q", title="samples in each half"),
+            alt.Tooltip("spearman:Q", format=".3f"),
+            alt.Tooltip("low:Q", title="90 % of splits from", format=".3f"),
+            alt.Tooltip("high:Q", title="to", format=".3f"),
+        ],
+    )
+    y_scale = alt.Scale(zero=False)
+    bands = base.mark_area(opacity=0.15).encode(
+        y=alt.Y("low:Q", title="Spearman correlation ↑", scale=y_scale), y2="high:Q"
+    )
+    lines = base.mark_line(point=True).encode(
+        y=alt.Y("spearman:Q", scale=y_scale),
+        strokeDash=alt.StrokeDash("domain:N", scale=alt.Scale(domain=domains, range=dashes), legend=None),
+    )
+    return alt.layer(bands, lines).properties(height=300)
 
 
 def domain_colors(domains: Sequence[str]) -> list[str]:
@@ -296,48 +350,3 @@ def domain_colors(domains: Sequence[str]) -> list[str]:
     known = {"math": HIGH, "general": LOW}
     rest = itertools.cycle(SPARE)
     return [known.get(d) or next(rest) for d in domains]
-
-
-# ------------------------------------------------------------------------------------------------ plans
-
-
-def strip_frame(plans: Sequence[PruningPlan], protected: frozenset[int]) -> pd.DataFrame:
-    """One row per plan and layer: columns criterion, label, layer, state (kept | dropped | protected)."""
-    rows = []
-    for plan in plans:
-        for layer in range(plan.n_layers):
-            state = "dropped" if layer in plan.dropped else "protected" if layer in protected else "kept"
-            rows.append((plan.criterion, label(plan.criterion), layer, state))
-    return pd.DataFrame(rows, columns=["criterion", "label", "layer", "state"])
-
-
-def layer_strips(frame: pd.DataFrame) -> alt.LayerChart:
-    """One strip of layers per plan: kept filled, dropped hollow and crossed, protected marked with a bar."""
-    names = list(dict.fromkeys(frame.criterion))
-    labels = list(dict.fromkeys(frame.label))
-    colors = alt.Scale(domain=names, range=[style_of(c).color for c in names])
-    pick = alt.selection_point("cell", fields=["criterion", "layer"], on="click", clear="dblclick", toggle=False)
-    base = alt.Chart(frame).encode(
-        x=layer_axis(),
-        y=alt.Y("label:N", sort=labels, title=None, axis=alt.Axis(labelLimit=130, labelPadding=8)),
-        tooltip=[alt.Tooltip("label:N", title="plan"), alt.Tooltip("layer:O"), alt.Tooltip("state:N")],
-    )
-    cells = (
-        base.mark_rect(strokeWidth=1.5, cornerRadius=3, cursor="pointer")
-        .encode(
-            color=alt.Color("criterion:N", scale=colors, legend=None),
-            stroke=alt.Stroke("criterion:N", scale=colors, legend=None),
-            fillOpacity=alt.condition("datum.state == 'dropped'", alt.value(0.06), alt.value(0.85)),
-            strokeOpacity=alt.condition("datum.state == 'dropped'", alt.value(0.7), alt.value(1)),
-        )
-        .add_params(pick)
-    )
-    crosses = (
-        base.transform_filter("datum.state == 'dropped'")
-        .mark_text(text="×", fontSize=17, fontWeight="bold")
-        .encode(color=alt.Color("criterion:N", scale=colors, legend=None))
-    )
-    guards = base.transform_filter("datum.state == 'protected'").mark_tick(
-        color="#ffffff", thickness=2, size=10, orient="horizontal", opacity=0.9
-    )
-    return alt.layer(cells, crosses, guards).properties(height=alt.Step(ROW))

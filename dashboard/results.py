@@ -4,18 +4,19 @@ Nothing here knows Streamlit or charts, so each table is the twin of the chart d
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from core.analysis.statistics import holm, mcnemar_exact, smallest_detectable_difference, wilson_interval
-from core.pruning import PruningPlan
-from core.runs.records import RunRecord
+from core.analysis import comparisons
+from core.analysis.regime_map import as_ranges as as_ranges
+from core.analysis.statistics import smallest_detectable_difference, wilson_interval
+from core.runs.records import RunRecord, outcomes_frame
 
-FULL = "full"  # how the unpruned model is named in tables
+FULL = comparisons.FULL
 NONE = "none"  # a pane that is not used
+CURVE = ("criterion", "label", "n_drop", "group", "value", "low", "high", "n", "plan_id")
 
 
 def label(criterion: str) -> str:
@@ -70,18 +71,53 @@ def curves(table: pd.DataFrame, criteria: Iterable[str], groups: Sequence[str], 
 
 
 def random_envelope(table: pd.DataFrame, groups: Sequence[str], measure: str = "score") -> pd.DataFrame:
-    """5th percentile, median and 95th of the random plans: columns group, n_drop, low, median, high, plans."""
+    """10th percentile, median and 90th of the random plans: columns group, n_drop, low, median, high, plans."""
     random = table[(table.criterion == "random") & table.group.isin(list(groups))]
     rows = [
-        (group, int(n_drop), *(float(np.quantile(v, q)) for q in (0.05, 0.5, 0.95)), len(v))
+        (group, int(n_drop), *(float(np.quantile(v, q)) for q in (0.1, 0.5, 0.9)), len(v))
         for (group, n_drop), v in random.groupby(["group", "n_drop"])[measure]
     ]
     return pd.DataFrame(rows, columns=["group", "n_drop", "low", "median", "high", "plans"])
 
 
+def drawn_numbers(points: pd.DataFrame, envelope: pd.DataFrame, references: pd.DataFrame | None) -> pd.DataFrame:
+    """Everything that a score chart draws as one table: its twin, with a column `series` that says what a row is."""
+    random = envelope.rename(columns={"median": "value", "plans": "n_plans"})
+    parts = [
+        points.assign(series="measured plan"),
+        random.assign(criterion="random", series="random plans: median, 10th and 90th percentile"),
+    ]
+    if references is not None:
+        parts.append(references.assign(series=references.origin))
+    table = pd.concat([p for p in parts if len(p)] or parts[:1], ignore_index=True)
+    order = ["series", "criterion", "benchmark", "n_drop", "group", "value", "low", "high", "n", "n_plans", "plan_id"]
+    return table[[c for c in order if c in table]]
+
+
+def reference_points(records: Iterable[RunRecord], domain: str, measure: str = "score") -> pd.DataFrame:
+    """Scores from elsewhere as points: the columns of `curves`, and origin (imported | published) and benchmark.
+
+    Each benchmark and item set stands for itself; retention is against the full model of the same origin.
+    """
+    groups: dict[tuple[str, str, str], list[RunRecord]] = {}
+    for r in records:
+        if r.domain == domain:
+            groups.setdefault((r.origin, r.benchmark, r.data_hash), []).append(r)
+    parts = []
+    for (origin, benchmark, _), group in groups.items():
+        table = score_table(outcomes_frame(group))
+        points = curves(table, table.criterion.unique(), [domain], measure)
+        parts.append(points.assign(origin=origin, benchmark=benchmark, label=points.label + f" ({origin})"))
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=[*CURVE, "origin", "benchmark"])
+
+
 def ordered_groups(groups: Iterable[str]) -> list[str]:
     """Distinct groups with math and general first."""
-    return sorted(dict.fromkeys(groups), key=lambda g: ({"math": 0, "general": 1}.get(g, 2), g))
+    return sorted(dict.fromkeys(groups), key=domain_order)
+
+
+def domain_order(domain: str) -> tuple[int, str]:
+    return {"math": 0, "general": 1}.get(domain, 2), domain
 
 
 def full_score(table: pd.DataFrame, group: str) -> float:
@@ -101,131 +137,87 @@ def coinciding(points: pd.DataFrame) -> list[tuple[str, list[int]]]:
     return [(" = ".join(names), sorted(budgets)) for names, budgets in order]
 
 
-def as_ranges(numbers: Sequence[int]) -> str:
-    """ "1 to 3, 5" for [1, 2, 3, 5]."""
-    parts: list[str] = []
-    ordered = sorted(numbers)
-    start = 0
-    for i in range(1, len(ordered) + 1):
-        if i == len(ordered) or ordered[i] != ordered[i - 1] + 1:
-            first, last = ordered[start], ordered[i - 1]
-            parts.append(str(first) if first == last else f"{first} to {last}")
-            start = i
-    return ", ".join(parts)
-
-
-# ------------------------------------------------------------------------------------------------ one plan
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A plan's measured scores; `distance` layers differ between the plan asked for and the one measured."""
-
-    rows: pd.DataFrame
-    distance: int
-    criterion: str
-    n_drop: int
-
-
-def measured_plan(plan: PruningPlan, records: Sequence[RunRecord], table: pd.DataFrame) -> Measured | None:
-    """The plan's own scores where it was measured, else those of the nearest measured plan (fewest layers differ)."""
-    known = {r.plan.plan_id: r.plan for r in records if r.plan.n_drop > 0}
-    if not known:
-        return None
-    wanted = set(plan.dropped)
-    nearest = min(
-        known.values(),
-        key=lambda p: (len(wanted ^ set(p.dropped)), p.criterion == "random", abs(p.n_drop - plan.n_drop), p.plan_id),
-    )
-    rows = table[table.plan_id == nearest.plan_id].drop_duplicates("group")
-    return Measured(rows, len(wanted ^ set(nearest.dropped)), nearest.criterion, nearest.n_drop)
-
-
-def overlap(a: PruningPlan, b: PruningPlan) -> float:
-    """Jaccard overlap of what two plans drop: 1 the same layers, 0 none in common."""
-    union = set(a.dropped) | set(b.dropped)
-    return len(set(a.dropped) & set(b.dropped)) / len(union) if union else 1.0
-
-
 # ------------------------------------------------------------------------------------------------ pairs of plans
 
 
-def _outcome(outcomes: pd.DataFrame, criterion: str, n_drop: int, domain: str) -> pd.Series:
-    budget = 0 if criterion == FULL else n_drop
-    rows = outcomes[(outcomes.n_drop == budget) & (outcomes.domain == domain)]
-    if criterion != FULL:
-        rows = rows[rows.criterion == criterion]
-    return rows.drop_duplicates("item_id").set_index("item_id").correct
-
-
 def pairwise(outcomes: pd.DataFrame, criteria: Sequence[str], n_drop: int, domain: str) -> pd.DataFrame:
-    """Each pair of criteria on the same items at one budget, tested with the exact McNemar test.
+    """Each pair of criteria on the same items at one budget (`comparisons.pairwise`), named as the user reads them."""
+    table = comparisons.pairwise(outcomes, criteria, n_drop, domain)
+    return table.assign(a=table.a.map(label), b=table.b.map(label))
 
-    Returns:
-        Columns a, b, n, a_only, b_only (items that only one gets right), difference (score a - score b), p, p_holm.
+
+def pairs_as_read(pairs: pd.DataFrame) -> pd.DataFrame:
+    """A table of pairs with differences in points and p-values in words.
+
+    `visible` is the smallest difference that these items could show, given on how many of them the two disagree.
     """
-    rows = []
-    names = list(criteria)
-    for i, a in enumerate(names):
-        for b in names[i + 1 :]:
-            x, y = _outcome(outcomes, a, n_drop, domain), _outcome(outcomes, b, n_drop, domain)
-            shared = x.index.intersection(y.index)
-            if not len(shared):
-                continue
-            left, right = x[shared].to_numpy(bool), y[shared].to_numpy(bool)
-            a_only, b_only = int((left & ~right).sum()), int((right & ~left).sum())
-            p = mcnemar_exact(a_only, b_only)
-            rows.append((label(a), label(b), len(shared), a_only, b_only, (a_only - b_only) / len(shared), p))
-    table = pd.DataFrame(rows, columns=["a", "b", "n", "a_only", "b_only", "difference", "p"])
-    table["p_holm"] = holm(table.p.to_numpy(float))
-    return table.sort_values("p", ignore_index=True)
-
-
-def visible_difference(n: int) -> float:
-    """The smallest difference between two scores that n paired items can show (80 % power, 5 % level)."""
-    return smallest_detectable_difference(n)
+    bounds = zip(100 * pairs.low, 100 * pairs.high, strict=True)
+    disagreeing = zip(pairs.n, (pairs.a_only + pairs.b_only) / pairs.n, strict=True)
+    table = pairs.assign(
+        difference=100 * pairs.difference,
+        interval=[f"{low:+.1f} to {high:+.1f}" for low, high in bounds],
+        visible=[100 * smallest_detectable_difference(int(n), share) for n, share in disagreeing],
+        p=pairs.p.map(p_text),
+        p_holm=pairs.p_holm.map(p_text),
+    )
+    return table[["a", "b", "n", "a_only", "b_only", "difference", "interval", "p", "p_holm", "visible"]]
 
 
 def flipped(outcomes: pd.DataFrame, criterion: str, n_drop: int, domain: str) -> pd.DataFrame:
-    """Items that a plan answers differently from the full model: columns item_id, task, change (lost | gained)."""
-    full, plan = (_outcome(outcomes, c, n_drop, domain) for c in (FULL, criterion))
-    shared = full.index.intersection(plan.index)
-    changed = [i for i in shared if bool(full[i]) != bool(plan[i])]
-    tasks = outcomes.drop_duplicates("item_id").set_index("item_id").task
-    rows = [(i, str(tasks.get(i, "")), "lost" if full[i] else "gained") for i in changed]
-    return pd.DataFrame(rows, columns=["item_id", "task", "change"]).sort_values(["change", "task"], ignore_index=True)
+    """Items that a plan answers differently from the full model, the gold answer that lost or gained most first.
+
+    Returns:
+        Columns item_id, task, change (lost: right to wrong | gained: wrong to right), full_nll, plan_nll (of the gold
+        answer, nats per token).
+    """
+    columns = ["item_id", "task", "change", "full_nll", "plan_nll"]
+    answers = comparisons.plan_answers(outcomes, (FULL, criterion), n_drop, domain)
+    if len(answers) < 2:
+        return pd.DataFrame(columns=columns)
+    both = answers[FULL].join(answers[criterion], how="inner", suffixes=("", "_plan")).reset_index()
+    changed = both[both.correct != both.correct_plan]
+    table = changed.assign(
+        change=np.where(changed.correct, "lost", "gained"), full_nll=changed.gold_nll, plan_nll=changed.gold_nll_plan
+    )[columns]
+    order = (table.plan_nll - table.full_nll).abs().sort_values(ascending=False, kind="stable").index
+    return table.loc[order].reset_index(drop=True)
 
 
-# ------------------------------------------------------------------------------------------------ one answer
+def flips_by_task(flips: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+    """Columns task, lost, gained, n: how many items of each task flipped, the task that lost most first.
+
+    Args:
+        flips: as `flipped` makes it.
+        table: score table by task, for the number of items of each task.
+    """
+    counts = pd.crosstab(flips.task, flips.change).reindex(columns=["lost", "gained"], fill_value=0)
+    counts["n"] = table[table.n_drop == 0].drop_duplicates("group").set_index("group").n.reindex(counts.index)
+    return counts.rename_axis(columns=None).reset_index().sort_values("lost", ascending=False, ignore_index=True)
 
 
-@dataclass(frozen=True)
-class Verdict:
-    correct: bool
-    rule: str  # the rule that matched, or how the answer fails
+def cost_frame(
+    table: pd.DataFrame, costs: pd.DataFrame, cost: str, group: str, criteria: Iterable[str]
+) -> pd.DataFrame:
+    """Score and cost of the measured plans of a group, and whether each is on the Pareto front of all of them.
+
+    Args:
+        table: as `score_table` makes it; costs: plan_id and the column `cost`, of which less is better.
+        criteria: kept beside the random plans and the front.
+    Returns:
+        Columns criterion, label, n_drop, plan_id, score, low, high, n, the cost, front.
+    """
+    rows = table[(table.group == group) & (table.n_drop > 0)].merge(costs[["plan_id", cost]], on="plan_id")
+    rows = rows.assign(label=rows.criterion.map(label), front=pareto_front(rows[cost], rows.score))
+    shown = rows[rows.front | rows.criterion.isin([*criteria, "random"])]
+    columns = ["criterion", "label", "n_drop", "plan_id", "score", "low", "high", "n", cost, "front"]
+    return shown[columns].sort_values([cost, "score"], ignore_index=True)
 
 
-def judge(answer: str, gold: str, stopped: str = "end") -> Verdict:
-    """Exact match after stripping; otherwise the kind of failure: empty, truncated, repeating or wrong."""
-    given = answer.strip()
-    if given == gold.strip():
-        return Verdict(True, "exact match")
-    if not given:
-        return Verdict(False, "empty")
-    words = given.split()
-    if len(words) >= 6 and len(set(words)) <= len(words) / 3:
-        return Verdict(False, "repeating")
-    if stopped == "length":
-        return Verdict(False, "truncated")
-    return Verdict(False, "different text")
-
-
-def first_divergence(a: Sequence[int], b: Sequence[int]) -> int | None:
-    """The first step at which two token sequences differ (an end counts as a token); None when they are the same."""
-    for step, (x, y) in enumerate(zip(a, b, strict=False)):
-        if x != y:
-            return step
-    return None if len(a) == len(b) else min(len(a), len(b))
+def pareto_front(cost: pd.Series, value: pd.Series) -> pd.Series:
+    """Which points no other point beats: none costs as little and scores higher, or costs less and scores as high."""
+    best = value.groupby(cost).max().sort_index()
+    cheaper = best.cummax().shift(fill_value=-np.inf)  # the best value at any lower cost
+    return (value == cost.map(best)) & (value > cost.map(cheaper))
 
 
 def p_text(p: float) -> str:

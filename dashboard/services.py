@@ -5,11 +5,16 @@ files' modification times, so that a new recording or a finished sweep shows at 
 really needed, so that the viewer runs without it.
 """
 
+import gc
+import hashlib
 import importlib.util
 import json
+import re
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,29 +22,45 @@ import pandas as pd
 import streamlit as st
 from PIL import Image
 
-from core import settings
+from core import __version__, settings
 from core.data.images import open_image
 from core.data.samples import DOMAINS, Sample, alternate, domain_tasks, draw_from_source, draw_samples
-from core.errors import CalibrationError, ModelError, StrataError
-from core.pruning import ModelSpec, PruningPlan, SimilarityAtlas, build_plan, protected_layers
+from core.errors import CalibrationError, ModelError, SampleError, StrataError
+from core.pruning import (
+    ModelAnatomy,
+    ModelSpec,
+    PruningPlan,
+    SimilarityAtlas,
+    build_plan,
+    estimate_cost,
+    list_criteria,
+    protected_layers,
+)
+from core.runs import library
+from core.runs.answers import RecordedAnswer, find_answer, image_hash, load_answers, save_answer, small_copy
 from core.runs.library import (
     one_setting,
+    recorded_anatomy_path,
     recorded_atlas_path,
     recorded_runs_path,
     user_atlas_path,
     user_runs_path,
 )
-from core.runs.records import ItemSet, RunRecord, outcomes_frame
+from core.runs.records import Answer, GenerationConfig, ItemSet, RunRecord, TokenEvent, outcomes_frame
 from dashboard import results
+from dashboard.exports import Stage, build_zip
+from dashboard.plan_tables import Request, Speed, parameters_left, speed
 
 if TYPE_CHECKING:
-    from core.analysis.regimes import RegimeMap
+    from core.analysis.regimes import Boundary, RegimeMap
     from core.runs.sweep import SweepReport
-    from core.vlm.engine import Engine
+    from core.vlm.engine import Engine, Ticket
 
 DEFAULT_MODEL = "tiny"
 GALLERY_SEED, GALLERY_SIZE = 7, 12
-BYTES = {"float32": 4, "float": 4, "float16": 2, "bfloat16": 2, "int8": 1}
+SPEED_QUESTIONS = 6
+MAX_PICTURES = 24  # of a domain that a user adds
+ANSWERING = GenerationConfig(max_new_tokens=48, top=5)  # of Compare: greedy
 Progress = Callable[[int, int], None]
 SweepProgress = Callable[[int, int, str], None]
 
@@ -52,10 +73,19 @@ def _mtime(path: Path) -> int:
 
 
 def live(model_id: str = DEFAULT_MODEL) -> bool:
-    """Can this machine run the model (torch installed and the weights at hand)?"""
+    """Can this machine run the model (torch installed and the weights at hand)? A page never downloads a model."""
     if importlib.util.find_spec("torch") is None or importlib.util.find_spec("transformers") is None:
         return False
-    return model_id != DEFAULT_MODEL or any(settings.TINY_DIR.glob("*.safetensors"))
+    if model_id == DEFAULT_MODEL:
+        return any(settings.TINY_DIR.glob("*.safetensors"))
+    if model_id.startswith(("/", ".", "~")):
+        return (Path(model_id).expanduser() / "config.json").is_file()
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    with suppress(HFValidationError):
+        return isinstance(try_to_load_from_cache(model_id.partition("@")[0], "config.json"), str)
+    return False
 
 
 def device() -> str:
@@ -65,6 +95,24 @@ def device() -> str:
     import torch
 
     return torch.cuda.get_device_name(0) if torch.cuda.is_available() else "CPU"
+
+
+def availability(model_id: str) -> list[tuple[str, str, str]]:
+    """What a visitor can see of a model: (what, live | recorded | yours | missing, details)."""
+    found = []
+    if live(model_id):
+        found.append(("Answers, calibration, sweeps", "live", f"on {device()}"))
+    else:
+        found.append(("Answers", "missing", "torch or the weights are not here, so pages show what was recorded"))
+    names = {"own": "yours", "recorded": "recorded"}
+    for source in atlas_sources(model_id):
+        held = atlas(model_id, source)
+        found.append(("Similarities", names[source], f"of {len(held.samples)} samples, {held.created[:10]}"))
+    for runs, how in ((_recorded(model_id)[0], "recorded"), (_own_runs()[0], "yours")):
+        ours = [r for r in runs if r.model.model_id == model_id]
+        if ours:
+            found.append(("Scores", how, f"of {len(ours)} runs, {max(r.created for r in ours)[:10]}"))
+    return found
 
 
 @st.cache_resource(max_entries=1, show_spinner=False)
@@ -137,15 +185,55 @@ def _atlas(path: str, mtime: int) -> SimilarityAtlas:
 
 
 def recompute_atlas(model_id: str, n_per_domain: int, seed: int, progress: Progress | None = None) -> SimilarityAtlas:
-    """Calibrate here and now, and keep the result as the user's own atlas.
+    """Calibrate math and general here and now, into the user's own atlas; domains that the user added stay in it."""
+    samples = {d: draw_samples("calibration", seed, n_per_domain, domain_tasks(d)) for d in DOMAINS}
+    return _keep_similarities(model_id, samples, progress)
+
+
+def add_domain(
+    model_id: str, name: str, pictures: Sequence[bytes], question: str, progress: Progress | None = None
+) -> SimilarityAtlas:
+    """Measure similarity on the user's own pictures, asked one question, as a further domain of their atlas.
+
+    The pictures are not kept.
+
+    Raises:
+        CalibrationError: a name that will not do, or too few or too many pictures.
+        SampleError: a file that is not a picture, or an empty question.
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9_-]{1,23}", name) or name in DOMAINS:
+        raise CalibrationError(
+            f"'{name[:32]}' cannot name a domain: give 2 to 24 lower-case letters, digits or dashes; "
+            f"{' and '.join(DOMAINS)} are taken"
+        )
+    if not 1 <= len(pictures) <= MAX_PICTURES:
+        raise CalibrationError(f"{len(pictures)} pictures were given: give 1 to {MAX_PICTURES}")
+    if not question.strip():
+        raise SampleError("the question is empty: type one that all pictures are asked, for example 'What is this?'")
+    samples = [
+        Sample(
+            hashlib.sha256(data + question.encode()).hexdigest()[:16], name, "pictures", question, "", open_image(data)
+        )
+        for data in pictures
+    ]
+    return _keep_similarities(model_id, {name: samples}, progress)
+
+
+def _keep_similarities(model_id: str, samples: dict[str, list[Sample]], progress: Progress | None) -> SimilarityAtlas:
+    """Compute similarities and merge them into the user's atlas, which begins as the recorded one.
 
     Loads its own copy of the model: hooks on the engine's copy would also catch other people's answers.
     """
     from core.vlm.loading import load_vlm
     from core.vlm.similarity import compute_atlas
 
-    samples = {d: draw_samples("calibration", seed, n_per_domain, domain_tasks(d)) for d in DOMAINS}
-    computed = compute_atlas(load_vlm(model_id), samples, progress=progress)
+    vlm = load_vlm(model_id)
+    computed = compute_atlas(vlm, samples, progress=progress)
+    for source in atlas_sources(model_id):
+        held = atlas(model_id, source)
+        if (held.revision, held.n_layers) == (computed.revision, computed.n_layers):
+            computed = held.merged(computed)
+            break
     computed.save(atlas_path(model_id, "own"))
     return computed
 
@@ -157,20 +245,60 @@ def plan(atlas: SimilarityAtlas, criterion: str, budget: int) -> PruningPlan:
     return build_plan(atlas, criterion, budget)
 
 
-@dataclass(frozen=True)
-class Cost:
-    """What a plan leaves: counts, not measurements."""
-
-    parameters: int
-    share: float  # of the full model's parameters
-    bytes: int
-    depth: float  # share of layers kept
+def criteria(atlas: SimilarityAtlas) -> list[str]:
+    """The registered criteria, and a ranking by each domain that the user added."""
+    return [c.name for c in list_criteria()] + [f"domain:{d}" for d in atlas.domains if d not in DOMAINS]
 
 
-def cost(model: ModelSpec, plan: PruningPlan) -> Cost:
-    kept = model.n_parameters - sum(model.layer_parameters[i] for i in plan.dropped)
-    size = BYTES.get(model.dtype.removeprefix("torch."), 4)
-    return Cost(kept, kept / model.n_parameters, kept * size, len(plan.kept) / model.n_layers)
+def anatomy(model: ModelSpec) -> ModelAnatomy | None:
+    """Parts and FLOPs of a model: recorded, or counted from its configuration if that is on this machine; else None."""
+    path = recorded_anatomy_path(model.model_id)
+    found = None
+    if path.exists():
+        found = _recorded_anatomy(str(path), _mtime(path))
+    elif live(model.model_id):
+        found = _count_anatomy(model.model_id)
+    return found if found and found.n_layers == model.n_layers else None
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _recorded_anatomy(path: str, mtime: int) -> ModelAnatomy:
+    return ModelAnatomy.from_dict(json.loads(Path(path).read_text()))
+
+
+@st.cache_resource(max_entries=8, show_spinner="Counting what the model costs …")
+def _count_anatomy(model_id: str) -> ModelAnatomy:
+    from core.vlm import read_anatomy
+
+    return read_anatomy(model_id)
+
+
+def measure_speed(model_id: str, plans: Sequence[PruningPlan | None], progress: Progress | None = None) -> list[Speed]:
+    """Ask every plan (None: the full model) the same gallery questions, in turn, and time the answers.
+
+    The first question is asked once more before, untimed, so that no plan pays for loading.
+    """
+    asked = gallery(model_id)[:SPEED_QUESTIONS]
+    rounds = [asked[0], *asked]
+    answers: list[list[Answer]] = [[] for _ in plans]
+    for n, question in enumerate(rounds):
+        for i, plan in enumerate(plans):
+            ticket = engine().submit(model_id, [plan], question.image, question.question, GenerationConfig(16))
+            finished = [event.answer for event in ticket.events() if not isinstance(event, TokenEvent)]
+            answers[i] += finished if n else []
+            if progress:
+                progress(n * len(plans) + i + 1, len(rounds) * len(plans))
+    return [speed(a) for a in answers]
+
+
+def model_ref(model_id: str) -> str:
+    """A model as other tools take it: the embedded one is a folder."""
+    return f"./{shown(settings.TINY_DIR)}" if model_id == DEFAULT_MODEL else model_id
+
+
+def export_zip(model: ModelSpec, plan: PruningPlan, atlas: SimilarityAtlas, progress: Stage = lambda *_: None) -> Path:
+    """The plan's checkpoint as a zip file, made if it is not there yet; see `dashboard.exports`."""
+    return build_zip(model, plan, atlas.data_hash, progress)
 
 
 # ------------------------------------------------------------------------------------------------ runs
@@ -192,11 +320,17 @@ def _own_runs() -> tuple[list[RunRecord], dict[str, ItemSet]]:
     path = user_runs_path()
     if not path.exists():
         return [], {}
-    return _load_own(str(path), max((_mtime(p) for p in path.glob("*")), default=0))
+    return _load_own(str(path), _store_state(path))
+
+
+def _store_state(path: Path) -> tuple[Any, ...]:
+    from cache.run_store import store_state
+
+    return store_state(path)
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
-def _load_own(path: str, mtime: int) -> tuple[list[RunRecord], dict[str, ItemSet]]:
+def _load_own(path: str, state: tuple[Any, ...]) -> tuple[list[RunRecord], dict[str, ItemSet]]:
     from cache.run_store import RunStore
 
     with RunStore(Path(path)) as runs:
@@ -208,12 +342,35 @@ def records(model_id: str) -> list[RunRecord]:
 
     A run that was repeated here replaces the recorded one.
     """
+    return list(_records(model_id, _state(model_id)))
+
+
+@st.cache_resource(max_entries=8, show_spinner="Reading the runs …")
+def _records(model_id: str, state: tuple[Any, ...]) -> list[RunRecord]:
+    return one_setting(_all_records(model_id))
+
+
+def _all_records(model_id: str) -> list[RunRecord]:
     merged = {r.run_id: r for r in (*_recorded(model_id)[0], *_own_runs()[0]) if r.model.model_id == model_id}
-    return one_setting(r for r in merged.values() if r.n_scored)
+    return [r for r in merged.values() if r.n_scored]
+
+
+def reference_points(model_id: str, domain: str, measure: str = "score") -> pd.DataFrame:
+    """Imported and published scores of a domain, to stand beside the runs that the page is about."""
+    return results.reference_points(_reference_records(model_id, _state(model_id)), domain, measure)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _reference_records(model_id: str, state: tuple[Any, ...]) -> list[RunRecord]:
+    shown = {r.origin for r in records(model_id)}
+    return [r for r in _all_records(model_id) if r.origin != "measured" and r.origin not in shown]
 
 
 def origin_of(model_id: str) -> str:
-    """ "recorded", "live" or both, of the model's runs."""
+    """Where the model's runs come from: recorded, measured here or both; imported or published ones say so."""
+    foreign = sorted({r.origin for r in records(model_id)} - {"measured"})
+    if foreign:
+        return " and ".join(foreign)
     own = any(r.model.model_id == model_id for r in _own_runs()[0])
     shipped = bool(_recorded(model_id)[0])
     return "recorded and measured here" if own and shipped else "measured here" if own else "recorded"
@@ -235,7 +392,7 @@ class DataSet:
 
     @property
     def label(self) -> str:
-        return f"{self.n} items, {self.data_hash[:8]}"
+        return f"{self.benchmark}, {self.n} items, {self.data_hash[:8]}"
 
 
 def data_sets(model_id: str, domain: str | None = None) -> list[DataSet]:
@@ -264,11 +421,10 @@ def chosen_records(model_id: str, data: str | None = None) -> list[RunRecord]:
     return [r for r in records(model_id) if r.data_hash == chosen[r.domain]]
 
 
-def _state(model_id: str) -> tuple[str, int, str, int]:
-    """What the runs depend on, as a cache key: the files and when they changed."""
+def _state(model_id: str) -> tuple[Any, ...]:
+    """What the runs depend on, as a cache key: the recorded file and when it changed, the state of the user's store."""
     recorded, own = recorded_runs_path(model_id), user_runs_path()
-    changed = max((_mtime(p) for p in own.glob("*")), default=0) if own.exists() else 0
-    return str(recorded), _mtime(recorded), str(own), changed
+    return str(recorded), _mtime(recorded), str(own), _store_state(own)
 
 
 def outcomes(model_id: str, data: str | None = None) -> pd.DataFrame:
@@ -277,9 +433,13 @@ def outcomes(model_id: str, data: str | None = None) -> pd.DataFrame:
 
 
 @st.cache_resource(max_entries=8, show_spinner="Reading the runs …")
-def _outcomes(model_id: str, data: str | None, state: tuple[str, int, str, int]) -> pd.DataFrame:
+def _outcomes(model_id: str, data: str | None, state: tuple[Any, ...]) -> pd.DataFrame:
     tasks = {i.item_id: i.task for s in item_sets(model_id).values() for i in s.items}
-    return outcomes_frame(chosen_records(model_id, data), tasks)
+    frame = outcomes_frame(chosen_records(model_id, data), tasks)
+    # Streamlit collects garbage after every run of a page; going through all the records would take a quarter of it.
+    gc.collect()
+    gc.freeze()
+    return frame
 
 
 def score_table(model_id: str, by: str = "domain", data: str | None = None) -> pd.DataFrame:
@@ -288,8 +448,14 @@ def score_table(model_id: str, by: str = "domain", data: str | None = None) -> p
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def _score_table(model_id: str, by: str, data: str | None, state: tuple[str, int, str, int]) -> pd.DataFrame:
+def _score_table(model_id: str, by: str, data: str | None, state: tuple[Any, ...]) -> pd.DataFrame:
     return results.score_table(outcomes(model_id, data), by)
+
+
+def tasks(model_id: str, domain: str, data: str | None = None) -> list[str]:
+    """The tasks that the chosen item set of a domain holds."""
+    hashes = {r.data_hash for r in chosen_records(model_id, data) if r.domain == domain}
+    return sorted({i.task for h, s in item_sets(model_id).items() if h in hashes for i in s.items})
 
 
 def regime_map(model_id: str, domain: str, data: str | None = None) -> "RegimeMap | None":
@@ -301,13 +467,10 @@ def regime_map(model_id: str, domain: str, data: str | None = None) -> "RegimeMa
 
 
 @st.cache_resource(max_entries=16, show_spinner="Testing for regimes …")
-def _regime_map(model_id: str, domain: str, data: str | None, state: tuple[str, int, str, int]) -> "RegimeMap":
-    from core.analysis import chance_score, detect_regimes
-
+def _regime_map(model_id: str, domain: str, data: str | None, state: tuple[Any, ...]) -> "RegimeMap":
     frame = outcomes(model_id, data)
-    hashes = {r.data_hash for r in chosen_records(model_id, data) if r.domain == domain}
-    floors = [chance_score(items) for h, items in item_sets(model_id).items() if h in hashes]
-    return detect_regimes(frame[(frame.domain == domain) & (frame.n_drop > 0)], floor=max(floors, default=0.0))
+    of_domain = [r for r in chosen_records(model_id, data) if r.domain == domain]
+    return library.regimes(of_domain, item_sets(model_id), frame[frame.domain == domain])
 
 
 def regime_labels(model_id: str, domain: str, data: str | None = None) -> dict[int, str]:
@@ -319,6 +482,93 @@ def regime_table(model_id: str, domain: str, data: str | None = None) -> pd.Data
     """One row per budget: n_drop, label and every number of the evidence (an interval takes three columns)."""
     found = regime_map(model_id, domain, data)
     return results.evidence_table((b.n_drop, b.label, b.evidence) for b in found.budgets) if found else pd.DataFrame()
+
+
+def boundaries(model_id: str, domain: str, data: str | None = None) -> "tuple[Boundary, ...]":
+    """Where a domain's regimes end and begin, with intervals of budgets."""
+    found = regime_map(model_id, domain, data)
+    return found.boundaries if found else ()
+
+
+def pairs(model_id: str, criteria: Sequence[str], budget: int, domain: str, data: str | None = None) -> pd.DataFrame:
+    """Paired tests between criteria at a budget; see `results.pairwise`."""
+    return _pairs(model_id, tuple(criteria), budget, domain, data, _state(model_id))
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _pairs(
+    model_id: str, criteria: tuple[str, ...], budget: int, domain: str, data: str | None, state: tuple[Any, ...]
+) -> pd.DataFrame:
+    return results.pairwise(outcomes(model_id, data), criteria, budget, domain)
+
+
+def flips(model_id: str, criterion: str, budget: int, domain: str, data: str | None = None) -> pd.DataFrame:
+    """Items that a plan answers differently from the full model, with question, gold answer and source."""
+    return _flips(model_id, criterion, budget, domain, data, _state(model_id))
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _flips(
+    model_id: str, criterion: str, budget: int, domain: str, data: str | None, state: tuple[Any, ...]
+) -> pd.DataFrame:
+    table = results.flipped(outcomes(model_id, data), criterion, budget, domain)
+    known = {i.item_id: i for s in item_sets(model_id).values() for i in s.items}
+    items = [known.get(i) for i in table.item_id]
+    table["question"] = [i.question if i else "" for i in items]
+    table["gold"] = [i.answer if i else "" for i in items]
+    table["source"] = [i.source if i else "" for i in items]
+    return table
+
+
+def measured_as(model_id: str, criterion: str, budget: int, data: str | None = None) -> PruningPlan | None:
+    """The plan that was measured under a criterion at a budget."""
+    for record in chosen_records(model_id, data):
+        if record.plan.criterion == criterion and record.plan.n_drop == budget:
+            return record.plan
+    return None
+
+
+def cost_request(anatomy: ModelAnatomy) -> Request:
+    """The question that measured plans are priced for: a short one about one picture."""
+    return Request(image_tokens=anatomy.tokens_per_image or Request.image_tokens)
+
+
+def cost_said(model: ModelSpec, cost: str) -> str:
+    """How a column of `plan_costs` came about."""
+    parts = anatomy(model)
+    if cost == "parameters" or parts is None:
+        return "parameters are counted"
+    r = cost_request(parts)
+    return (
+        f"FLOPs are estimated from the model's configuration for {r.text_tokens} tokens of text, {r.image_tokens} of "
+        f"the picture and {r.new_tokens} of answer"
+    )
+
+
+def plan_costs(model_id: str, data: str | None = None) -> pd.DataFrame:
+    """What every measured plan costs: plan_id, parameters and, where the model is at hand, estimated decode FLOPs."""
+    return _plan_costs(model_id, data, _state(model_id))
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _plan_costs(model_id: str, data: str | None, state: tuple[Any, ...]) -> pd.DataFrame:
+    plans = {r.plan.plan_id: r.plan for r in chosen_records(model_id, data)}
+    model = spec(model_id)
+    table = pd.DataFrame({"plan_id": list(plans), "parameters": [parameters_left(model, p) for p in plans.values()]})
+    if (parts := anatomy(model)) is not None:
+        asked = cost_request(parts)
+        costs = [
+            estimate_cost(
+                parts,
+                p,
+                prompt_tokens=asked.text_tokens,
+                image_tokens=asked.image_tokens,
+                new_tokens=asked.new_tokens,
+            )
+            for p in plans.values()
+        ]
+        table["decode_flops"] = [c.decode_flops_per_token.total for c in costs]
+    return table
 
 
 def run_sweep(
@@ -407,25 +657,38 @@ def shown(path: Path) -> str:
 # ------------------------------------------------------------------------------------------------ samples
 
 
-def gallery(model_id: str) -> tuple[Sample, ...]:
-    """The samples that Compare offers, math and general in turn: measured items if there are any, else fresh ones."""
+def gallery_tasks(model_id: str) -> list[str]:
+    """Tasks that the gallery can show: those of the measured items, math first; else every drawn task."""
+    sets = sorted(item_sets(model_id).values(), key=lambda s: results.domain_order(s.domain))
+    measured = [i.task for s in sets for i in s.items if i.source.startswith("drawn:")]
+    return list(dict.fromkeys(measured)) or [t for d in DOMAINS for t in domain_tasks(d)]
+
+
+def gallery(model_id: str, task: str | None = None) -> tuple[Sample, ...]:
+    """The samples that Compare offers: measured items if there are any, else fresh ones.
+
+    Args:
+        task: only samples of it; by default one of each task, math and general in turn.
+    """
     sources = []
-    sets = item_sets(model_id).values()
-    for items in sorted(sets, key=lambda s: ({"math": 0, "general": 1}.get(s.domain, 2), s.domain)):
-        by_task = {i.task: i.source for i in reversed(items.items) if i.source.startswith("drawn:")}
-        sources.append(list(by_task.values())[: GALLERY_SIZE // 2])
-    return _gallery(tuple(alternate(*sources)) if all(sources) and sources else ())
+    for items in sorted(item_sets(model_id).values(), key=lambda s: results.domain_order(s.domain)):
+        drawn = [i for i in items.items if i.source.startswith("drawn:") and task in (None, i.task)]
+        if task is None:
+            drawn = list({i.task: i for i in reversed(drawn)}.values())[: GALLERY_SIZE // 2]
+        sources.append([i.source for i in drawn[:GALLERY_SIZE]])
+    found = [s for s in sources if s]
+    return _gallery(tuple(alternate(*found)) if found else (), task)
 
 
-@st.cache_resource(max_entries=4, show_spinner=False)
-def _gallery(sources: tuple[str, ...]) -> tuple[Sample, ...]:
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _gallery(sources: tuple[str, ...], task: str | None) -> tuple[Sample, ...]:
     if not sources:
-        return tuple(draw_samples("test", GALLERY_SEED, GALLERY_SIZE))
+        return tuple(draw_samples("test", GALLERY_SEED, GALLERY_SIZE, [task] if task else None))
     return tuple(draw_from_source(s) for s in dict.fromkeys(sources))[:GALLERY_SIZE]
 
 
 def sample(model_id: str, sample_id: str) -> Sample:
-    """A gallery sample, or an item of a measured benchmark, picture included."""
+    """A gallery sample, an item of a measured benchmark, or a calibration sample, picture included."""
     for known in gallery(model_id):
         if known.sample_id == sample_id:
             return known
@@ -435,13 +698,30 @@ def sample(model_id: str, sample_id: str) -> Sample:
                 if item.source.startswith("drawn:"):
                     return draw_from_source(item.source)
                 return Sample(item.item_id, items.domain, item.task, item.question, item.answer, None, item.source)
+    for source in atlas_sources(model_id):
+        for known in atlas(model_id, source).samples:
+            if known.sample_id == sample_id and known.source.startswith("drawn:"):
+                return draw_from_source(known.source)
     raise StrataError(f"no sample '{sample_id[:32]}' here: pick one of the gallery")
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def drawn_sample(source: str) -> Sample | None:
+    """The drawn sample that a source names; None for a picture that was not kept, or a name that makes no sense."""
+    try:
+        return draw_from_source(source) if source.startswith("drawn:") else None
+    except SampleError:  # sources also come from imported files
+        return None
 
 
 def uploaded(data: bytes, question: str) -> Sample:
     """A user's own picture and question; it has no gold answer."""
     image: Image.Image = open_image(data)
     return Sample("upload", "own", "upload", question, "", image, "upload")
+
+
+def picture_hash(sample: Sample) -> str:
+    return image_hash(sample.image)
 
 
 def recorded_outcome(model_id: str, plan: PruningPlan | None, sample_id: str) -> bool | None:
@@ -451,6 +731,81 @@ def recorded_outcome(model_id: str, plan: PruningPlan | None, sample_id: str) ->
         if same and sample_id in record.item_ids:
             return record.correct[record.item_ids.index(sample_id)]
     return None
+
+
+# ------------------------------------------------------------------------------------------------ answers
+
+
+def ask(model_id: str, plans: Sequence[PruningPlan | None], sample: Sample) -> "Ticket":
+    """Put a question to several plans (None: the full model); they answer side by side, a token each in turn."""
+    return engine().submit(model_id, plans, sample.image, sample.question, ANSWERING)
+
+
+def compare_on(model_id: str, plans: Sequence[PruningPlan], sample: Sample, answer: str) -> "Ticket":
+    """Measure how far plans move the model on an answer to the sample's question."""
+    return engine().compare(model_id, plans, replace(sample, answer=answer))
+
+
+def answering_model(model_id: str) -> ModelSpec:
+    """The model as it answers live: revision, dtype and device of what is loaded."""
+    loaded = engine().spec if live(model_id) else None
+    return loaded if loaded and loaded.model_id == model_id else spec(model_id)
+
+
+def answers_folder() -> Path:
+    """Where the user's recorded answers are."""
+    return settings.data_dir() / "answers"
+
+
+def _as_recorded(
+    model_id: str, answers: Sequence[Answer], sample: Sample, keep_picture: bool = False
+) -> list[RecordedAnswer]:
+    picture = small_copy(sample.image) if keep_picture and sample.image is not None else b""
+    return [
+        RecordedAnswer(
+            model=answering_model(model_id),
+            answer=answer,
+            config=ANSWERING,
+            item_id=sample.sample_id,
+            gold=sample.answer,
+            image_hash=image_hash(sample.image),
+            picture=picture,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            version=__version__,
+        )
+        for answer in answers
+    ]
+
+
+def answers_json(model_id: str, answers: Sequence[Answer], sample: Sample) -> str:
+    """Answers as a file: the same form in which they are recorded, without the picture."""
+    return to_json([r.to_dict() for r in _as_recorded(model_id, answers, sample)])
+
+
+def record_answers(
+    model_id: str, answers: Sequence[Answer], sample: Sample, keep_picture: bool = False
+) -> list[RecordedAnswer]:
+    """Keep answers with their tokens and times in the user's folder; a user's own picture only if they say so."""
+    records = _as_recorded(model_id, answers, sample, keep_picture)
+    for recorded in records:
+        save_answer(answers_folder(), recorded)
+    return records
+
+
+def recorded_answers() -> tuple[RecordedAnswer, ...]:
+    """Every recorded answer: those that ship with the project, then the user's own."""
+    folders = (settings.RECORDED_DIR / "answers", answers_folder())
+    return tuple(r for folder in folders for r in _load_answers(str(folder), _mtime(folder)))
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _load_answers(folder: str, mtime: int) -> tuple[RecordedAnswer, ...]:
+    return load_answers(Path(folder))
+
+
+def recorded_answer(model_id: str, plan: PruningPlan | None, sample: Sample) -> RecordedAnswer | None:
+    """What a model was recorded to answer to a sample under a plan (None: the full model)."""
+    return find_answer(recorded_answers(), model_id, plan, sample)
 
 
 def to_json(data: Any) -> str:

@@ -1,19 +1,21 @@
 """Pieces that several pages draw: the page header, provenance lines, a chart with its table twin, error lines."""
 
 import base64
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import altair as alt
 import pandas as pd
-import plotly.graph_objects as go
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from core.errors import StrataError
 from core.pruning import ModelSpec, SimilarityAtlas
 from core.runs.records import RunRecord
 from dashboard import figures, results, score_figures, services, state
+from dashboard.plain_text import plain
 
 
 @contextmanager
@@ -22,7 +24,7 @@ def show_errors() -> Iterator[None]:
     try:
         yield
     except StrataError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(plain(error), icon=":material/error:")
 
 
 def header(question: str, sentence: str) -> str:
@@ -40,9 +42,9 @@ def _badges(model_id: str) -> None:
     try:
         model = services.spec(model_id)
     except StrataError:
-        st.badge(f"{model_id} · unknown here", icon=":material/help:", color="gray")
+        st.badge(f"{plain(model_id)} · unknown here", icon=":material/help:", color="gray")
         return
-    st.badge(f"{model_id} · {model.n_layers} layers", icon=":material/layers:", color="blue")
+    st.badge(f"{plain(model_id)} · {model.n_layers} layers", icon=":material/layers:", color="blue")
     if services.live(model_id):
         st.badge(
             f"live on {services.device()}",
@@ -61,7 +63,7 @@ def _badges(model_id: str) -> None:
 
 def provenance(*parts: str) -> None:
     """One small line under a chart or a number that says where it comes from."""
-    st.caption(":material/fingerprint: " + " · ".join(p.replace("$", r"\$") for p in parts if p))
+    st.caption(":material/fingerprint: " + " · ".join(plain(p) for p in parts if p))
 
 
 def atlas_provenance(atlas: SimilarityAtlas, source: str) -> None:
@@ -95,23 +97,32 @@ def runs_provenance(records: Sequence[RunRecord], model: ModelSpec, n: int | Non
 
 
 def figure(
-    chart: alt.TopLevelMixin | go.Figure,
+    chart: alt.Chart | alt.LayerChart,
     table: pd.DataFrame,
     *,
     name: str,
     alt_text: str,
     columns: Mapping[str, Any] | None = None,
     on_select: Any = "ignore",
+    selects: str | None = None,
     key: str | None = None,
+    below: DeltaGenerator | None = None,
 ) -> Any:
-    """A chart and, folded below it, the same numbers as a table with CSV and JSON downloads."""
-    key = key or f"chart_{name}"
-    event = None
-    if isinstance(chart, go.Figure):
-        st.plotly_chart(chart, key=key, alt=alt_text, config={"displayModeBar": False})
-    else:
-        event = st.altair_chart(chart, key=key, on_select=on_select, alt=alt_text)
-    twin(table, name=name, columns=columns)
+    """A chart and, folded below it or in `below`, the same numbers as a table with CSV and JSON downloads.
+
+    Args:
+        on_select: as of `st.altair_chart`.
+        selects: the one selection that counts, if the chart has others (a hover must not run the page).
+    """
+    event = st.altair_chart(
+        figures.with_ink(chart),
+        key=key or f"chart_{name}",
+        on_select=on_select,
+        selection_mode=selects,
+        alt=" ".join(alt_text.split()),
+    )
+    with below or nullcontext():
+        twin(table, name=name, columns=columns)
     return event
 
 
@@ -149,17 +160,17 @@ def downloads(table: pd.DataFrame, name: str) -> None:
     )
 
 
-def interval(score: float, low: float, high: float) -> str:
-    """ "71 % [62, 79]" """
-    return "–" if score != score else f"{100 * score:.0f} % [{100 * low:.0f}, {100 * high:.0f}]"
-
-
 def megabytes(n: float) -> str:
     for unit in ("B", "kB", "MB", "GB"):
         if n < 1000 or unit == "GB":
             return f"{n:.0f} {unit}" if unit == "B" else f"{n:.1f} {unit}"
         n /= 1000
     raise AssertionError("unreachable")
+
+
+def command(line: str) -> None:
+    """A command to copy. Without highlighting, whose colours no theme can change and which are too faint on white."""
+    st.code(line, language=None, wrap_lines=True)
 
 
 def no_atlas(model_id: str) -> None:
@@ -170,7 +181,7 @@ def no_atlas(model_id: str) -> None:
             st.page_link(
                 "views/similarity.py", label="Recompute them on the Similarity page", icon=":material/grid_on:"
             )
-        st.code(f"python -m core calibrate --model {model_id}", language="bash")
+        command(f"python -m core calibrate --model {shlex.quote(model_id)}")
 
 
 def no_runs(model_id: str) -> None:
@@ -178,7 +189,7 @@ def no_runs(model_id: str) -> None:
     with st.container(border=True):
         st.markdown("**No runs of this model yet.** A sweep measures plans item by item; a small one takes minutes.")
         st.page_link("views/runs.py", label="Start a sweep or import runs", icon=":material/database:")
-        st.code(f"python -m core sweep --model {model_id} --budgets 1-8", language="bash")
+        command(f"python -m core sweep --model {shlex.quote(model_id)} --budgets 1-8")
 
 
 # ------------------------------------------------------------------------------------------------ scores and regimes
@@ -197,6 +208,15 @@ def regime_badge(label: str) -> None:
     st.badge(label, color=color, help=meaning)
 
 
+def regime_story(labels: Mapping[int, str]) -> str:
+    """The regimes of a domain in one line, without the budgets that could not be decided."""
+    budgets: dict[str, list[int]] = {}
+    for n_drop, regime in labels.items():
+        budgets.setdefault(regime, []).append(n_drop)
+    told = [f"{regime} at {results.as_ranges(ks)}" for regime, ks in budgets.items() if regime != "undetermined"]
+    return "; ".join(told) or "no regime could be decided yet"
+
+
 def regime_legend(note: str) -> None:
     """How to read the row of letters under a score chart, then a note on the curves."""
     initials = score_figures.REGIME_INITIALS
@@ -210,6 +230,6 @@ def criteria_legend(names: Sequence[str]) -> None:
     parts = []
     for criterion, text in keys:
         svg = base64.b64encode(figures.legend_key(criterion).encode()).decode()
-        unbroken = text.replace(" ", "\u00a0")
-        parts.append(f"![{text}](data:image/svg+xml;base64,{svg})\u00a0{unbroken}")
+        unbroken = plain(text).replace(" ", "\u00a0")
+        parts.append(f"![{plain(text)}](data:image/svg+xml;base64,{svg})\u00a0{unbroken}")
     st.markdown(" \u2003".join(f":small[{part}]" for part in parts))

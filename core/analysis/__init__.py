@@ -1,6 +1,8 @@
 """What measurements mean: intervals and tests, and the regimes of pruning. Nothing here knows torch."""
 
-from core.analysis.regimes import BudgetRegime, RegimeMap, chance_score, detect_regimes
+from core.analysis.comparisons import domain_aware_comparisons, matching_criterion, pairwise
+from core.analysis.regime_map import BudgetRegime, RegimeMap
+from core.analysis.regimes import chance_score, detect_regimes
 from core.analysis.statistics import (
     Interval,
     bootstrap_interval,
@@ -18,9 +20,12 @@ __all__ = [
     "bootstrap_interval",
     "chance_score",
     "detect_regimes",
+    "domain_aware_comparisons",
     "holm",
+    "matching_criterion",
     "mcnemar_exact",
     "paired_bootstrap",
+    "pairwise",
     "smallest_detectable_difference",
     "wilson_interval",
 ]

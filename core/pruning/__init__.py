@@ -1,6 +1,6 @@
 """What is removed: similarity atlases, criteria and plans. Nothing here knows torch."""
 
-from core.pruning.atlas import TOKEN_KINDS, CalibrationSample, SimilarityAtlas
+from core.pruning.atlas import TOKEN_KINDS, CalibrationSample, GreedyOrder, SimilarityAtlas
 from core.pruning.cost import Cost, ModelAnatomy, estimate_cost, fits
 from core.pruning.criteria import Criterion, build_plan, get_criterion, list_criteria
 from core.pruning.plan import ModelSpec, PruningPlan, check_budget, parse_budget, protected_layers
@@ -10,6 +10,7 @@ __all__ = [
     "CalibrationSample",
     "Cost",
     "Criterion",
+    "GreedyOrder",
     "ModelAnatomy",
     "ModelSpec",
     "PruningPlan",

@@ -1,7 +1,8 @@
 """The similarity atlas: how little each layer, and each span of layers, changes the activations of a domain.
 
 Holds one value per calibration sample, token kind and span, so that means, intervals, split halves and the samples
-behind a number all come from the same record. Nothing here knows torch.
+behind a number all come from the same record. It may also carry the greedy drop order, which takes many passes of the
+model. Nothing here knows torch.
 """
 
 import hashlib
@@ -9,7 +10,7 @@ import json
 import zipfile
 import zlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,37 @@ class CalibrationSample:
 
 
 @dataclass(frozen=True)
+class GreedyOrder:
+    """The order in which greedy removal drops layers (core.runs.greedy); a part of it, if that was stopped.
+
+    Attributes:
+        layers: the first is dropped first.
+        losses: mean gold NLL (nats per token, each domain weighing the same) of the full model, then after each drop.
+        protected: the layers that it may not drop; another set of them would need another order.
+        data_hash: of the samples that the losses are of.
+        n_samples: (domain, number of them).
+    """
+
+    layers: tuple[int, ...]
+    losses: tuple[float, ...]
+    protected: tuple[int, ...]
+    data_hash: str
+    n_samples: tuple[tuple[str, int], ...]
+    device: str = ""
+    created: str = ""  # ISO date
+
+    def __post_init__(self) -> None:
+        # lists come back from JSON
+        for name in ("layers", "losses", "protected"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        object.__setattr__(self, "n_samples", tuple((str(d), int(n)) for d, n in self.n_samples))
+        if len(self.losses) != len(self.layers) + 1 or len({*self.layers, *self.protected}) != len(
+            (*self.layers, *self.protected)
+        ):
+            raise CalibrationError("damaged greedy order: run python -m core calibrate --greedy again")
+
+
+@dataclass(frozen=True)
 class SimilarityAtlas:
     """Similarities of every span of decoder layers on a set of calibration samples.
 
@@ -47,6 +79,8 @@ class SimilarityAtlas:
             cos(x_i[t], y_{i+n-1}[t]) on sample s. NaN where i + n > L or the sample has no such token.
         n_tokens: (S, K) tokens of each kind.
         structural: layers that no plan may drop.
+        greedy: the greedy drop order, if it was calibrated. It has samples of its own, so that `data_hash`, which names
+            what the similarities were measured on, does not depend on it.
     """
 
     model_id: str
@@ -58,6 +92,7 @@ class SimilarityAtlas:
     n_tokens: NDArray[np.int32] = field(repr=False)
     device: str = ""
     created: str = ""  # ISO date
+    greedy: GreedyOrder | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         expected = (len(self.samples), len(TOKEN_KINDS), self.n_layers, self.n_layers)
@@ -96,6 +131,29 @@ class SimilarityAtlas:
             raise CalibrationError(f"span length {length} is outside 1 to {self.n_layers}")
         rows = self.rows(domain, task)
         return self.values[rows, TOKEN_KINDS.index(kind), : self.n_layers - length + 1, length - 1].astype(np.float64)
+
+    def merged(self, other: "SimilarityAtlas") -> "SimilarityAtlas":
+        """This atlas with the domains of another one of the same model; the other's replace those of the same name.
+
+        Raises:
+            CalibrationError: the atlases are of different models or revisions.
+        """
+        if (self.model_id, self.revision, self.n_layers) != (other.model_id, other.revision, other.n_layers):
+            raise CalibrationError(
+                f"the atlases are of {self.model_id} at {self.revision} and of {other.model_id} at {other.revision}: "
+                "recompute both with one model"
+            )
+        domains = dict.fromkeys((*self.domains, *other.domains))
+        parts = [(a, a.rows(d)) for d in domains for a in [other if d in other.domains else self]]
+        return replace(
+            self,
+            samples=tuple(a.samples[i] for a, rows in parts for i in rows),
+            values=np.concatenate([a.values[rows] for a, rows in parts]),
+            n_tokens=np.concatenate([a.n_tokens[rows] for a, rows in parts]),
+            device=other.device,
+            created=other.created,
+            greedy=other.greedy or self.greedy,
+        )
 
     # -------------------------------------------------------------------------------------------- what it says
 
@@ -174,6 +232,7 @@ class SimilarityAtlas:
             "device": self.device,
             "created": self.created,
             "samples": [asdict(s) for s in self.samples],
+            "greedy": asdict(self.greedy) if self.greedy else None,
         }
 
     def save(self, path: Path) -> None:
@@ -204,6 +263,7 @@ class SimilarityAtlas:
                 n_tokens,
                 header["device"],
                 header["created"],
+                GreedyOrder(**header["greedy"]) if header.get("greedy") else None,
             )
         except FileNotFoundError:
             raise CalibrationError(f"no atlas at {path}: run python -m core calibrate first") from None

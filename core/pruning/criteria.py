@@ -53,6 +53,8 @@ def list_criteria() -> list[Criterion]:
 def get_criterion(name: str) -> Criterion:
     """A criterion by name; "domain:<name>" ranks by one domain of the atlas, "spaced:<criterion>" spaces a ranking.
 
+    "search" and "search:<domain>" are names of measured plans: they are described, but no atlas can choose one.
+
     Raises:
         PlanError: an unknown name, or a criterion to space that does not rank layers.
     """
@@ -61,6 +63,8 @@ def get_criterion(name: str) -> Criterion:
         return _domain_criterion(rest)
     if prefix == "spaced" and rest:
         return spaced(get_criterion(rest))
+    if prefix == "search":
+        return _search_criterion(name)
     if name not in CRITERIA:
         raise PlanError(f"unknown criterion '{name}': {suggest(name, [c.name for c in list_criteria()])}")
     return CRITERIA[name]
@@ -80,6 +84,7 @@ def build_plan(
 
     Raises:
         PlanError: unknown criterion, or a budget that the protected layers leave no room for.
+        CalibrationError: the atlas lacks what the criterion reads.
     """
     chosen = get_criterion(criterion)
     protected = protected_layers(atlas.n_layers, atlas.structural, protect_ends)
@@ -198,6 +203,18 @@ def spaced(base: Criterion) -> Criterion:
     return Criterion(f"spaced:{base.name}", f"{base.label}, spaced", "ours", "spaced", choose)
 
 
+def _search_criterion(name: str) -> Criterion:
+    def choose(atlas: SimilarityAtlas, n_drop: int, _options: Options) -> Iterable[int]:
+        domain = name.partition(":")[2] or "math"
+        raise PlanError(
+            f"a searched plan is found by scoring plans, not from an atlas: run python -m core search "
+            f"--model {atlas.model_id} --domain {domain} --budget {n_drop} --out plan.json"
+        )
+
+    choose.__doc__ = "The best plan that a local search found, scored on validation items (python -m core search)."
+    return Criterion(name, "Search", "ours", "search", choose)
+
+
 def best_spaced(scores: Array, n_drop: int, max_run: int, free: frozenset[int]) -> tuple[int, ...] | None:
     """The n_drop free layers of the greatest total score with no more than max_run dropped in a row, exactly.
 
@@ -296,3 +313,20 @@ def interlace(atlas: SimilarityAtlas, n_drop: int, options: Options) -> Iterable
         f"interlace reaches {len(dropped)} layers here, not {n_drop}: its triplets and pairs do not overlap, "
         "so choose a smaller budget or another criterion"
     )
+
+
+@criterion("greedy", label="Greedy", source="arXiv:2402.09025")
+def greedy(atlas: SimilarityAtlas, n_drop: int, options: Options) -> Iterable[int]:
+    """Repeatedly drop the layer whose removal raises the loss on the calibration set least."""
+    order, how = atlas.greedy, f"run python -m core calibrate --model {atlas.model_id} --greedy"
+    if order is None:
+        raise CalibrationError(f"the atlas of {atlas.model_id} has no greedy order: {how}")
+    if options.protected != frozenset(order.protected):
+        spared = ", ".join(map(str, order.protected)) or "none"
+        raise CalibrationError(
+            f"the greedy order was calibrated with these layers protected: {spared}; it says nothing of other plans: "
+            "protect the same layers or choose another criterion"
+        )
+    if n_drop > len(order.layers):
+        raise CalibrationError(f"the greedy order was stopped after {len(order.layers)} layers: {how} to go on")
+    return order.layers[:n_drop]

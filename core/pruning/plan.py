@@ -7,7 +7,7 @@ the highest score is dropped first.
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from operator import index
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ class ModelSpec:
     layer_parameters: tuple[int, ...]  # of each decoder layer
     dtype: str
     device: str
+    attention: str = ""  # transformers' name of the decoder's attention: sdpa, eager; part of no key
 
     def __post_init__(self) -> None:
         # lists come back from JSON
@@ -35,7 +36,7 @@ class ModelSpec:
         object.__setattr__(self, "layer_parameters", tuple(self.layer_parameters))
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        return dict(vars(self))  # asdict would copy every layer's count, record for record
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "ModelSpec":

@@ -1,13 +1,22 @@
 """Where atlases and runs are found: the user's own folder first, then what ships with the project. No torch."""
 
+import hashlib
+import json
 import re
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from core import settings
 from core.errors import CalibrationError
 from core.pruning.atlas import SimilarityAtlas
-from core.runs.records import ItemSet, RunRecord
+from core.pruning.plan import PruningPlan
+from core.runs.records import ItemSet, RunRecord, outcomes_frame
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from core.analysis import RegimeMap
 
 
 def model_slug(model_id: str) -> str:
@@ -27,8 +36,23 @@ def recorded_runs_path(model_id: str) -> Path:
     return settings.RECORDED_DIR / f"{model_slug(model_id)}.runs.parquet"
 
 
+def recorded_anatomy_path(model_id: str) -> Path:
+    """Parts and FLOPs of a model (`ModelAnatomy`), as `read_anatomy` counts them: costs without torch."""
+    return settings.RECORDED_DIR / f"{model_slug(model_id)}.anatomy.json"
+
+
+def recorded_regimes_path(model_id: str) -> Path:
+    """Regime maps of the recorded runs, by domain: `regimes` takes them from here instead of testing again."""
+    return settings.RECORDED_DIR / f"{model_slug(model_id)}.regimes.json"
+
+
 def user_runs_path() -> Path:
     return settings.data_dir() / "runs"
+
+
+def user_trials_path() -> Path:
+    """Validation runs of searches, which no chart shows."""
+    return settings.data_dir() / "trials"
 
 
 def all_runs() -> tuple[list[RunRecord], dict[str, ItemSet]]:
@@ -68,6 +92,38 @@ def _largest(records: Iterable[RunRecord], key: Callable[[RunRecord], Hashable])
     return max(groups.values(), key=lambda group: sum(r.n_scored for r in group), default=[])
 
 
+def measured_scores(plan: PruningPlan, revision: str) -> dict[str, dict[str, Any]]:
+    """What was measured of exactly these layers of exactly these weights, as an export's passport holds it.
+
+    Returns:
+        benchmark -> score, full_model (the unpruned model's score on the same items, if that was measured), n, metric,
+        data (hash of the items), device, origin, created. Where a benchmark was run more than once, the run with the
+        most scored items counts.
+    """
+    runs = [r for r in all_runs()[0] if r.model.revision == revision]
+    full = {_setting(r): r.score for r in runs if not r.plan.n_drop}
+    ours = (r for r in runs if r.plan.plan_id == plan.plan_id)
+    return {  # the last run of a benchmark stays
+        r.benchmark: {
+            "score": r.score,
+            **({"full_model": full[_setting(r)]} if _setting(r) in full else {}),
+            "n": r.n_scored,
+            "metric": r.metric,
+            "data": r.data_hash,
+            "device": r.device,
+            "origin": r.origin,
+            "created": r.created[:10],
+        }
+        for r in sorted(ours, key=lambda r: (r.benchmark, r.n_scored, r.created))
+    }
+
+
+def _setting(r: RunRecord) -> Hashable:
+    """What two runs of one model revision share if their scores may be compared, down to the items scored."""
+    scored = tuple(c is not None for c in r.correct)
+    return r.benchmark, r.data_hash, r.metric, r.model.dtype, r.device, r.origin, scored
+
+
 def load_atlas(model_id: str, revision: str | None = None) -> SimilarityAtlas:
     """The atlas of a model: calibrated here if there is one, else the recorded one.
 
@@ -84,3 +140,29 @@ def load_atlas(model_id: str, revision: str | None = None) -> SimilarityAtlas:
                 return atlas
             stale = f" (there is one of revision {atlas.revision}, the model is {revision})"
     raise CalibrationError(f"no similarity atlas of {model_id}{stale}: run python -m core calibrate --model {model_id}")
+
+
+def regimes(
+    records: Sequence[RunRecord], items: Mapping[str, ItemSet], outcomes: "pd.DataFrame | None" = None
+) -> "RegimeMap":
+    """The regimes of one domain's runs of one model: the recorded map if these are the recorded runs, else tested now.
+
+    Args:
+        items: item sets by data hash, for the floor (the score of giving each task's commonest answer).
+        outcomes: `outcomes_frame(records)`, if it is at hand.
+    """
+    from core.analysis import RegimeMap, chance_score, detect_regimes
+
+    path = recorded_regimes_path(records[0].model.model_id)
+    if path.exists():
+        held = json.loads(path.read_text()).get(records[0].domain, {})
+        if held.pop("runs", "") == runs_key(records):
+            return RegimeMap.from_dict(held)
+    floor = max((chance_score(items[r.data_hash]) for r in records if r.data_hash in items), default=0.0)
+    return detect_regimes(outcomes_frame(records) if outcomes is None else outcomes, floor=floor)
+
+
+def runs_key(records: Iterable[RunRecord]) -> str:
+    """Content key of a set of runs and of how far they have come."""
+    content = sorted((r.run_id, r.n_scored, r.n_correct) for r in records)
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.errors import StoreError
+from core.errors import SampleError, StoreError
 from core.pruning.plan import ModelSpec, PruningPlan
 
 
@@ -66,6 +66,7 @@ class RunRecord:
     gold_nll: tuple[float | None, ...] = field(repr=False)
     similarity_dropped: float = float("nan")
     device: str = ""
+    hardware: str = ""  # what torch calls the device: "cpu", "NVIDIA H200"; not part of the run's name
     created: str = ""  # ISO date and time, UTC
     version: str = ""  # of Strata
     origin: str = "measured"  # measured | imported | published
@@ -94,7 +95,7 @@ class RunRecord:
 
     @property
     def n_scored(self) -> int:
-        return sum(c is not None for c in self.correct)
+        return len(self.correct) - self.correct.count(None)
 
     @property
     def complete(self) -> bool:
@@ -102,7 +103,7 @@ class RunRecord:
 
     @property
     def n_correct(self) -> int:
-        return sum(c is True for c in self.correct)
+        return self.correct.count(True)
 
     @property
     def score(self) -> float:
@@ -130,6 +131,7 @@ class RunRecord:
             "gold_nll": [None if v is None else round(v, 4) for v in self.gold_nll],
             "similarity_dropped": self.similarity_dropped,
             "device": self.device,
+            "hardware": self.hardware,
             "created": self.created,
             "version": self.version,
             "origin": self.origin,
@@ -154,12 +156,30 @@ class RunRecord:
 
 @dataclass(frozen=True)
 class GenerationConfig:
-    """How an answer is decoded; greedy unless a temperature is set."""
+    """How an answer is decoded; greedy unless a temperature is set.
+
+    Attributes:
+        top_p: sample from the fewest tokens whose probabilities add up to this (Holtzman et al., arXiv:1904.09751).
+        top: keep so many of the likeliest tokens of each step with the answer; this does not change what is chosen.
+    Raises:
+        SampleError: a setting that makes no sense.
+    """
 
     max_new_tokens: int = 48
     temperature: float = 0.0
     top_p: float = 1.0
     seed: int = 0
+    top: int = 0
+
+    def __post_init__(self) -> None:
+        if self.max_new_tokens < 1:
+            raise SampleError(f"at most {self.max_new_tokens} new tokens is no answer: give 1 or more")
+        if not 0 <= self.temperature < float("inf"):
+            raise SampleError(f"temperature {self.temperature}: give 0 (greedy) or more")
+        if not 0 < self.top_p <= 1:
+            raise SampleError(f"top-p {self.top_p}: give a probability above 0, at most 1")
+        if self.top < 0:
+            raise SampleError(f"the {self.top} likeliest tokens: give 0 (none) or more")
 
 
 @dataclass(frozen=True)
@@ -170,15 +190,29 @@ class TokenEvent:
     token_id: int
     text: str
     elapsed_s: float  # since the request was taken up
-    top5: tuple[tuple[str, float], ...] = ()  # (token text, probability), most likely first
+    top: tuple[tuple[str, float], ...] = ()  # (token text, probability), likeliest first; see GenerationConfig.top
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A finished answer. `stopped` is end | length | cancelled."""
+    """A finished answer.
+
+    Attributes:
+        plan: None for the full model.
+        tokens: generated, the end token included.
+        ttft_s: from the request to the first token: input preparation, vision tower and prefill (shared work counts).
+        tokens_per_s: after the first token.
+        stopped: end | length | cancelled.
+        warm: the model had generated in this process before. The first answer is slower: memory and kernels are set up.
+        weights_bytes: of the parameters and buffers that the plan keeps; it shares them with the full model.
+        kv_bytes: of the answer's own cache at its end.
+        peak_memory_bytes: on CUDA, the most memory that PyTorch had allocated on the model's GPUs during a forward
+            pass of this answer; whatever else lay there (the full model, answers that took turns with it) counts too.
+            None on the CPU, where PyTorch does not count, and a process's resident memory is that of all it ever did.
+    """
 
     model_id: str
-    plan: PruningPlan | None  # None is the full model
+    plan: PruningPlan | None
     question: str
     text: str
     tokens: int
@@ -186,8 +220,19 @@ class Answer:
     tokens_per_s: float
     stopped: str
     events: tuple[TokenEvent, ...] = field(default=(), repr=False)
+    warm: bool = True
+    weights_bytes: int = 0
+    kv_bytes: int = 0
+    peak_memory_bytes: int | None = None
+
+    def top(self, step: int) -> tuple[tuple[str, float], ...]:
+        """The likeliest tokens at a step, if they were asked for; none after the end."""
+        return self.events[step].top if step < len(self.events) else ()
 
     def to_dict(self) -> dict[str, Any]:
+        steps = [
+            {"token_id": e.token_id, "text": e.text, "top": [list(t) for t in e.top]} for e in self.events if e.top
+        ]
         return {
             "model": self.model_id,
             "plan": self.plan.to_dict() if self.plan else None,
@@ -197,7 +242,22 @@ class Answer:
             "ttft_s": round(self.ttft_s, 4),
             "tokens_per_s": round(self.tokens_per_s, 2),
             "stopped": self.stopped,
+            "warm": self.warm,
+            "weights_bytes": self.weights_bytes,
+            "kv_bytes": self.kv_bytes,
+            "peak_memory_bytes": self.peak_memory_bytes,
+            **({"steps": steps} if steps else {}),
         }
+
+
+def first_divergence(a: Answer, b: Answer) -> int | None:
+    """The first step at which two answers' tokens differ (`Answer.top` has both sides there); None where they do not.
+
+    Where one ends earlier, that is the step after its last token.
+    """
+    x, y = ([e.token_id for e in answer.events] for answer in (a, b))
+    differing = (step for step, (i, j) in enumerate(zip(x, y, strict=False)) if i != j)
+    return next(differing, None if len(x) == len(y) else min(len(x), len(y)))
 
 
 def outcomes_frame(records: Iterable[RunRecord], tasks: Mapping[str, str] | None = None) -> pd.DataFrame:
@@ -209,29 +269,41 @@ def outcomes_frame(records: Iterable[RunRecord], tasks: Mapping[str, str] | None
         Columns plan_id, criterion, seed, n_drop, longest_run, similarity_dropped, benchmark, domain, item_id, task,
         correct (bool), gold_nll.
     """
-    frames = []
-    for r in records:
-        scored = np.array([c is not None for c in r.correct], dtype=bool)
-        ids = np.array(r.item_ids, dtype=object)[scored]
-        frames.append(
-            pd.DataFrame(
-                {
-                    "plan_id": r.plan.plan_id,
-                    "criterion": r.plan.criterion,
-                    "seed": -1 if r.plan.seed is None else r.plan.seed,
-                    "n_drop": r.plan.n_drop,
-                    "longest_run": r.plan.longest_run,
-                    "similarity_dropped": r.similarity_dropped,
-                    "benchmark": r.benchmark,
-                    "domain": r.domain,
-                    "item_id": ids,
-                    "task": [tasks.get(i, "") for i in ids] if tasks else "",
-                    "correct": np.array([c is True for c in r.correct], dtype=bool)[scored],
-                    "gold_nll": np.array([np.nan if v is None else v for v in r.gold_nll])[scored],
-                }
-            )
-        )
-    columns = (
-        "plan_id criterion seed n_drop longest_run similarity_dropped benchmark domain item_id task correct gold_nll"
+    columns = [
+        "plan_id",
+        "criterion",
+        "seed",
+        "n_drop",
+        "longest_run",
+        "similarity_dropped",
+        "benchmark",
+        "domain",
+        "item_id",
+        "task",
+        "correct",
+        "gold_nll",
+    ]
+    records = list(records)
+    if not records:
+        return pd.DataFrame(columns=columns)
+    scored = [np.array([c is not None for c in r.correct], dtype=bool) for r in records]
+    runs = pd.DataFrame(
+        {
+            "plan_id": [r.plan.plan_id for r in records],
+            "criterion": [r.plan.criterion for r in records],
+            "seed": [-1 if r.plan.seed is None else r.plan.seed for r in records],
+            "n_drop": [r.plan.n_drop for r in records],
+            "longest_run": [r.plan.longest_run for r in records],
+            "similarity_dropped": [r.similarity_dropped for r in records],
+            "benchmark": [r.benchmark for r in records],
+            "domain": [r.domain for r in records],
+        }
     )
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns.split())
+    frame = runs.take(np.repeat(np.arange(len(records)), [s.sum() for s in scored])).reset_index(drop=True)
+    frame["item_id"] = np.concatenate([np.array(r.item_ids, object)[s] for r, s in zip(records, scored, strict=True)])
+    frame["task"] = frame.item_id.map(tasks).fillna("") if tasks else ""
+    right = [np.array([c is True for c in r.correct], dtype=bool)[s] for r, s in zip(records, scored, strict=True)]
+    frame["correct"] = np.concatenate(right)
+    nll = [np.array(r.gold_nll, np.float64)[s] for r, s in zip(records, scored, strict=True)]
+    frame["gold_nll"] = np.concatenate(nll)
+    return frame[columns]

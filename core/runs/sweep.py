@@ -6,9 +6,10 @@ killed goes on where it was. Plans that drop the same layers share their outcome
 
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,10 +17,11 @@ import numpy as np
 from core import __version__
 from core.data.questions import domain_tasks
 from core.data.samples import DOMAINS, Sample, data_hash, draw_samples
-from core.errors import CalibrationError, PlanError
+from core.errors import CalibrationError, PlanError, StrataError
 from core.pruning.atlas import SimilarityAtlas
 from core.pruning.criteria import build_plan, get_criterion
 from core.pruning.plan import PruningPlan, check_budget, protected_layers
+from core.runs.executors import Executor, LocalExecutor, Piece, Scorer
 from core.runs.records import BenchmarkItem, ItemSet, RunRecord
 
 if TYPE_CHECKING:
@@ -35,7 +37,6 @@ Benchmark = tuple[ItemSet, list[Sample]]
 Outcome = tuple[bool, float]  # (correct, gold NLL)
 Progress = Callable[[int, int, str], None]
 """Called with (outcomes done, outcomes to do, what is being scored); an outcome is one distinct plan on one item."""
-Scorer = Callable[..., Any]  # core.vlm.forest.score_plans, or a stand-in with its signature
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,11 @@ class SweepReport:
     seconds: float
 
 
-def benchmark_items(split: str = "test", seed: int = TEST_SEED, n_per_domain: int = N_PER_DOMAIN) -> list[Benchmark]:
+def benchmark_items(
+    split: str = "test", seed: int = TEST_SEED, n_per_domain: int = N_PER_DOMAIN, *, domains: Sequence[str] = DOMAINS
+) -> list[Benchmark]:
     """The embedded benchmarks `tiny-math` and `tiny-general`, pictures included, reproducible from the arguments."""
-    return [_embedded(domain, split, seed, n_per_domain) for domain in DOMAINS]
+    return [_embedded(domain, split, seed, n_per_domain) for domain in domains]
 
 
 def _embedded(domain: str, split: str, seed: int, n: int) -> Benchmark:
@@ -72,15 +75,17 @@ def sweep_plans(
     n_random: int,
     *,
     protect_ends: bool = True,
-    on_skip: Callable[[str, int, PlanError], None] | None = None,
+    on_skip: Callable[[str, int, StrataError], None] | None = None,
 ) -> list[PruningPlan]:
     """The plans of a sweep: the full model, then each budget's criteria and random plans.
 
-    Random plans have seeds 0 to n_random - 1; at small budgets, seeds that repeat an earlier one's layers are left out.
+    Random plans are distinct: seeds count up from 0, one that repeats an earlier plan's layers is left out, until there
+    are n_random plans or every possible one is among them.
 
     Args:
         criteria: names; "random" is governed by `n_random` and ignored here.
-        on_skip: told of each criterion that cannot reach a budget (criterion, budget, why); it is left out there.
+        on_skip: told of each criterion that cannot reach a budget, or that the atlas lacks what it reads (criterion,
+            budget, why); it is left out there.
     Raises:
         PlanError: an unknown criterion, or a budget that no criterion could reach.
     """
@@ -92,19 +97,20 @@ def sweep_plans(
         for name in names:
             try:
                 plans.append(build_plan(atlas, name, n_drop, protect_ends=protect_ends))
-            except PlanError as error:
+            except (PlanError, CalibrationError) as error:
                 if on_skip is not None:
                     on_skip(name, n_drop, error)
         ensemble: dict[tuple[int, ...], PruningPlan] = {}
-        for seed in range(n_random):
-            plan = build_plan(atlas, "random", n_drop, seed=seed, protect_ends=protect_ends)
+        seeds = count()
+        while len(ensemble) < min(n_random, math.comb(atlas.n_layers - n_protected, n_drop)):
+            plan = build_plan(atlas, "random", n_drop, seed=next(seeds), protect_ends=protect_ends)
             ensemble.setdefault(plan.dropped, plan)
         plans += ensemble.values()
     return plans
 
 
 def run_sweep(
-    vlm: "VLM",
+    vlm: "VLM | Executor",
     atlas: SimilarityAtlas,
     plans: Sequence[PruningPlan],
     benchmarks: Sequence[Benchmark],
@@ -115,51 +121,48 @@ def run_sweep(
     should_stop: Callable[[], bool] | None = None,
     scorer: Scorer | None = None,
 ) -> SweepReport:
-    """Score what the store does not hold yet; every chunk of items is saved before the next begins.
+    """Score what the store does not hold yet; every piece, all plans on a chunk of items, is saved when it is scored.
 
     Args:
-        chunk: items scored between two saves: what a kill can cost.
+        vlm: the model, which is then used in this process, or the executor that holds it.
+        chunk: items of a piece: what a kill can cost, once for each worker.
         should_stop: asked before each batch; what is finished by then is kept.
         scorer: stands in for `core.vlm.forest.score_plans` in tests.
     Raises:
         PlanError, CalibrationError: plans or an atlas of another model.
+        ExecutorError: the executor's workers are lost; what they finished is kept.
     """
-    score = scorer or _forest()
+    executor = vlm if isinstance(vlm, Executor) else LocalExecutor(vlm, scorer)
+    spec = executor.spec
     started = time.monotonic()
     for plan in plans:
-        if (plan.model_id, plan.n_layers) != (vlm.spec.model_id, vlm.spec.n_layers):
-            raise PlanError(f"a plan of {plan.model_id} cannot be scored on {vlm.spec.model_id}: plan it again")
-    if (atlas.model_id, atlas.revision) != (vlm.spec.model_id, vlm.spec.revision):
+        if (plan.model_id, plan.n_layers) != (spec.model_id, spec.n_layers):
+            raise PlanError(f"a plan of {plan.model_id} cannot be scored on {spec.model_id}: plan it again")
+    if (atlas.model_id, atlas.revision) != (spec.model_id, spec.revision):
         raise CalibrationError(
-            f"the atlas is of {atlas.model_id} at {atlas.revision}, the model is {vlm.spec.model_id} at "
-            f"{vlm.spec.revision}: run python -m core calibrate --model {vlm.spec.model_id}"
+            f"the atlas is of {atlas.model_id} at {atlas.revision}, the model is {spec.model_id} at "
+            f"{spec.revision}: run python -m core calibrate --model {spec.model_id}"
         )
-    works = [_BenchmarkSweep(vlm, atlas, plans, items, samples, store) for items, samples in benchmarks]
-    total, done, stopped = sum(w.missing() for w in works), 0, False
+    works = [_BenchmarkSweep(executor, atlas, plans, items, samples, store) for items, samples in benchmarks]
+    pieces = [piece for number, work in enumerate(works) for piece in work.pieces(chunk, number)]
+    total, done, stopped = sum(p.outcomes for p in pieces), 0, False
     reused = sum(len(w.outcomes) * len(w.item_ids) for w in works) - total
-    for work in works:
-        for group, samples in work.pieces(chunk):
-            if stopped := stopped or (should_stop is not None and should_stop()):
-                break
-            label = f"{len(group)} plans on {work.items.benchmark}"
-            base, size = done, len(group) * len(samples)
 
-            def report(n: int, of: int, base: int = base, size: int = size, label: str = label) -> None:
-                if progress is not None:
-                    progress(base + size * n // max(of, 1), total, label)
+    def stopping() -> bool:
+        nonlocal stopped
+        stopped = stopped or (should_stop is not None and should_stop())
+        return stopped
 
-            scores = score(vlm, group, samples, progress=report, should_stop=should_stop)
-            done += work.keep(group, scores)
-            report(done - base, size)
-            stopped = should_stop is not None and done - base < size
+    def report(piece: Piece, under_way: int) -> None:
+        if progress is not None:
+            label = f"{len(piece.plans)} plans on {works[piece.benchmark].items.benchmark}"
+            progress(done + under_way, total, label)
+
+    for piece, scores in executor.map(pieces, progress=report, should_stop=stopping):
+        done += works[piece.benchmark].keep(piece, scores, stopped)
+        report(piece, 0)
     records = tuple(r for w in works for r in w.records())
-    return SweepReport(records, done, reused, stopped, time.monotonic() - started)
-
-
-def _forest() -> Scorer:
-    from core.vlm.forest import score_plans
-
-    return score_plans
+    return SweepReport(records, done, reused, done < total, time.monotonic() - started)
 
 
 class _BenchmarkSweep:
@@ -167,14 +170,14 @@ class _BenchmarkSweep:
 
     def __init__(
         self,
-        vlm: "VLM",
+        executor: Executor,
         atlas: SimilarityAtlas,
         plans: Sequence[PruningPlan],
         items: ItemSet,
         samples: Sequence[Sample],
         store: "RunStore",
     ):
-        self.items, self.store, self.spec = items, store, vlm.spec
+        self.items, self.store, self.spec = items, store, executor.spec
         self.item_ids = tuple(i.item_id for i in items.items)
         self.samples = {s.sample_id: s for s in samples}
         self.distinct = {p.plan_id: p for p in plans}
@@ -183,7 +186,7 @@ class _BenchmarkSweep:
         empty = (None,) * len(self.item_ids)
         self.blank = [
             RunRecord(
-                model=vlm.spec,
+                model=self.spec,
                 plan=plan,
                 benchmark=items.benchmark,
                 domain=items.domain,
@@ -193,7 +196,8 @@ class _BenchmarkSweep:
                 correct=empty,
                 gold_nll=empty,
                 similarity_dropped=float(similarity[list(plan.dropped)].sum()),
-                device=vlm.spec.device,
+                device=self.spec.device,
+                hardware=executor.hardware,
                 created=created,
                 version=__version__,
             )
@@ -218,11 +222,8 @@ class _BenchmarkSweep:
         self.blank = [held.get(r.run_id, r) for r in self.blank]
         self._save({r.plan.plan_id for r in self.blank if r.n_scored < len(self.outcomes[r.plan.plan_id])})
 
-    def missing(self) -> int:
-        return sum(len(self.item_ids) - len(known) for known in self.outcomes.values())
-
-    def pieces(self, chunk: int) -> Iterable[tuple[list[PruningPlan], list[Sample]]]:
-        """(Plans, samples) still to score: item chunk by item chunk, plans grouped by what they lack of it."""
+    def pieces(self, chunk: int, number: int) -> Iterator[Piece]:
+        """What is still to score: item chunk by item chunk, plans grouped by what they lack of it."""
         for start in range(0, len(self.item_ids), chunk):
             groups: dict[tuple[str, ...], list[PruningPlan]] = {}
             for plan_id, plan in self.distinct.items():
@@ -230,22 +231,26 @@ class _BenchmarkSweep:
                 if lacking:
                     groups.setdefault(lacking, []).append(plan)
             for lacking, group in groups.items():
-                yield group, [self.samples[i] for i in lacking]
+                yield Piece(number, group, [self.samples[i] for i in lacking])
 
-    def keep(self, group: Sequence[PruningPlan], scores: Any) -> int:
+    def keep(self, piece: Piece, scores: Any, stopped: bool) -> int:
         """Save a scored piece; returns the number of outcomes (fewer than asked for if the scorer was stopped)."""
         nll = np.asarray(scores.gold_nll)
-        reached = np.flatnonzero(~np.isnan(nll).all(axis=0))  # an item that was not reached has no plan's NLL
-        for row, plan in enumerate(group):
+        # An item that a stopped scorer did not reach has no plan's NLL. (Any other is scored, even if all are NaN.)
+        reached = np.flatnonzero(~np.isnan(nll).all(axis=0)) if stopped else range(nll.shape[1])
+        for row, plan in enumerate(piece.plans):
             self.outcomes[plan.plan_id].update(
                 (scores.sample_ids[i], (bool(scores.correct[row][i]), float(nll[row, i]))) for i in reached
             )
         if len(reached):
-            self._save({p.plan_id for p in group})
-        return len(reached) * len(group)
+            self._save({p.plan_id for p in piece.plans})
+        return len(reached) * len(piece.plans)
 
-    def _save(self, plan_ids: set[str]) -> None:
-        self.store.put_many(r for r in self.records() if r.plan.plan_id in plan_ids)
+    def _save(self, plan_ids: Collection[str]) -> None:
+        self.store.put_many(self.records(plan_ids))
 
-    def records(self) -> list[RunRecord]:
-        return [r.with_outcomes(self.outcomes[r.plan.plan_id]) for r in self.blank]
+    def records(self, plan_ids: Collection[str] | None = None) -> Iterator[RunRecord]:
+        """The records of these plans, or of all."""
+        for r in self.blank:
+            if plan_ids is None or r.plan.plan_id in plan_ids:
+                yield r.with_outcomes(self.outcomes[r.plan.plan_id])

@@ -22,7 +22,7 @@ from transformers import AutoModelForImageTextToText, DynamicCache, PreTrainedMo
 
 from core.errors import ModelError
 from core.pruning.cost import LayerAnatomy, ModelAnatomy
-from core.vlm.loading import TINY, _config, _resolve, decoder_layers
+from core.vlm.loading import TINY, _config, _resolve, decoder_layers, text_decoder
 from core.vlm.view import pruned_view
 
 PRODUCTS = frozenset(
@@ -64,7 +64,7 @@ def read_anatomy(model_id: str = TINY, revision: str | None = None) -> ModelAnat
 def compute_anatomy(config: Any, model_id: str = "", revision: str = "") -> ModelAnatomy:
     """The anatomy of the model that a configuration describes."""
     model = _hollow_model(config)
-    decoder = model.get_decoder()
+    decoder = text_decoder(model)
     try:
         layers, outside = _layers(model)
     except MISMATCH as error:
@@ -102,7 +102,7 @@ def _dtype(config: Any) -> torch.dtype:
 
 def _parameters(model: PreTrainedModel) -> Counter[str]:
     """Parameters by part; a tied one counts where it is met first, at the embeddings."""
-    embeddings, decoder, head = model.get_input_embeddings(), model.get_decoder(), model.get_output_embeddings()
+    embeddings, decoder, head = model.get_input_embeddings(), text_decoder(model), model.get_output_embeddings()
     tower = _vision_tower(model)
     owners: dict[int, str] = {}
     # the first owner stays: the merger at the end of a tower projects, embeddings lie in the decoder
@@ -217,11 +217,11 @@ def _layers(model: PreTrainedModel) -> tuple[tuple[LayerAnatomy, ...], float]:
     ]
     first = [kinds.index(kind) for kind in dict.fromkeys(kinds)]
     view = pruned_view(model, set(range(len(layers))) - set(first))
-    decoder = view.get_decoder()
+    decoder = text_decoder(view)
     runs: list[Counter[str]] = []
     for n in LENGTHS:
         cache = DynamicCache(config=view.config.get_text_config(decoder=True))
-        with _counting({str(i): layer for i, layer in enumerate(decoder.layers)}) as flops:
+        with _counting({str(i): layer for i, layer in enumerate(decoder_layers(view, least=1))}) as flops:
             decoder(inputs_embeds=torch.zeros(1, n, text.hidden_size), past_key_values=cache, use_cache=True)
         runs.append(flops)
     found = {}

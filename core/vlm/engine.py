@@ -7,14 +7,17 @@ for a whole answer, so that a session that went away can never block the worker.
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from PIL import Image
 
+from core.data.samples import Sample
 from core.errors import StrataError
-from core.pruning.plan import PruningPlan
+from core.pruning.plan import ModelSpec, PruningPlan
 from core.runs.records import Answer, GenerationConfig, TokenEvent
+from core.vlm.divergence import Divergence, compare_on_answer
 from core.vlm.generation import prepare_prompt, stream_answer
 from core.vlm.loading import VLM
 
@@ -29,31 +32,50 @@ class PaneDone:
     answer: Answer
 
 
-Event = TokenEvent | PaneDone
+@dataclass(frozen=True)
+class PaneCompared:
+    """How far the plan of one pane moves the model on an answer."""
+
+    pane: int
+    divergence: Divergence
 
 
-@dataclass
+Event = TokenEvent | PaneDone | PaneCompared
+Stream = Iterator[Event]  # ends with its first event that is no token
+
+
+@dataclass(eq=False)
 class Ticket:
     """A request under way. Iterate `events()`; leaving the loop early, or `cancel()`, stops it within one token."""
 
     model_id: str
-    plans: tuple[PruningPlan | None, ...]
-    image: Image.Image | None
-    question: str
-    config: GenerationConfig
+    _start: Callable[[VLM], Iterable[Stream]] = field(repr=False)
     _engine: "Engine" = field(repr=False)
     _queue: "queue.Queue[Event | Exception | None]" = field(repr=False)
     _cancelled: threading.Event = field(default_factory=threading.Event, repr=False)
-    _streams: "deque[tuple[int, Iterator[TokenEvent | Answer]]]" = field(default_factory=deque, repr=False)
+    _streams: deque[Stream] = field(default_factory=deque, repr=False)
 
     def events(self, timeout: float = 120.0) -> Iterator[Event]:
-        """Token events of all panes in turn, a PaneDone for each; raises what went wrong in the worker."""
+        """Token events of all panes in turn, and each pane's result; raises what went wrong in the worker."""
+        return (event for event in self.beats(timeout, timeout) if event is not None)
+
+    def beats(self, every: float, timeout: float = 120.0) -> Iterator[Event | None]:
+        """The same events, and None whenever `every` seconds went by without one, so that a listener can look up.
+
+        Waiting in the queue does not count towards the timeout.
+        """
+        silent = 0.0
         try:
             while True:
                 try:
-                    event = self._queue.get(timeout=timeout)
+                    event = self._queue.get(timeout=every)
                 except queue.Empty:
-                    raise StrataError(f"no token for {timeout:.0f} s: the machine is busy, try again") from None
+                    silent = 0.0 if self.position else silent + every
+                    if silent >= timeout:
+                        raise StrataError(f"no token for {timeout:.0f} s: the machine is busy, try again") from None
+                    yield None
+                    continue
+                silent = 0.0
                 if event is None:
                     return
                 if isinstance(event, Exception):
@@ -92,9 +114,24 @@ class Engine:
         config: GenerationConfig | None = None,
     ) -> Ticket:
         """Queue a question for several plans (None is the full model); they stream side by side."""
-        config = config or GenerationConfig()
-        size = len(plans) * (config.max_new_tokens + 1) + 2
-        ticket = Ticket(model_id, tuple(plans), image, question, config, self, queue.Queue(size))
+        settings = config or GenerationConfig()
+
+        def start(vlm: VLM) -> Iterable[Stream]:
+            prompt = prepare_prompt(vlm, image, question)
+            return [_answering(stream_answer(vlm, plan, prompt, settings, i), i) for i, plan in enumerate(plans)]
+
+        return self._queue_up(model_id, start, len(plans) * (settings.max_new_tokens + 1))
+
+    def compare(self, model_id: str, plans: Sequence[PruningPlan], sample: Sample) -> Ticket:
+        """Queue a teacher-forced comparison of plans with the full model on the sample's answer, a plan a turn."""
+
+        def start(vlm: VLM) -> Iterable[Stream]:
+            return [_comparing(vlm, plan, sample, pane) for pane, plan in enumerate(plans)]
+
+        return self._queue_up(model_id, start, len(plans))
+
+    def _queue_up(self, model_id: str, start: Callable[[VLM], Iterable[Stream]], events: int) -> Ticket:
+        ticket = Ticket(model_id, start, self, queue.Queue(events + 2))
         with self._changed:
             self._waiting.append(ticket)
             if self._worker is None or not self._worker.is_alive():
@@ -105,13 +142,24 @@ class Engine:
 
     def position(self, ticket: Ticket) -> int:
         with self._changed:
-            waiting = list(self._waiting)
+            waiting = [t for t in self._waiting if not t._cancelled.is_set()]
         return waiting.index(ticket) + 1 if ticket in waiting else 0
+
+    @property
+    def spec(self) -> ModelSpec | None:
+        """What the loaded model is; None before the first request."""
+        vlm = self._vlm
+        return vlm.spec if vlm else None
 
     @property
     def idle(self) -> bool:
         with self._changed:
             return not self._waiting and not self._active
+
+    def status(self) -> dict[str, Any]:
+        """What the engine is doing, without content: the model that is loaded, requests taking turns and waiting."""
+        with self._changed:
+            return {"model": self._loaded, "active": len(self._active), "waiting": len(self._waiting)}
 
     def _work(self) -> None:
         while True:
@@ -135,19 +183,12 @@ class Engine:
                 ticket._queue.put_nowait(None)
                 return True
             if not ticket._streams:
-                vlm = self._model(ticket.model_id)
-                prompt = prepare_prompt(vlm, ticket.image, ticket.question)
-                ticket._streams.extend(
-                    (pane, stream_answer(vlm, plan, prompt, ticket.config, pane))
-                    for pane, plan in enumerate(ticket.plans)
-                )
-            pane, stream = ticket._streams.popleft()
+                ticket._streams.extend(ticket._start(self._model(ticket.model_id)))
+            stream = ticket._streams.popleft()
             event = next(stream)
-            if isinstance(event, Answer):
-                ticket._queue.put_nowait(PaneDone(pane, event))
-            else:
-                ticket._queue.put_nowait(event)
-                ticket._streams.append((pane, stream))
+            ticket._queue.put_nowait(event)
+            if isinstance(event, TokenEvent):
+                ticket._streams.append(stream)
             if not ticket._streams:
                 ticket._queue.put_nowait(None)
                 return True
@@ -162,3 +203,12 @@ class Engine:
             self._vlm = None  # free the old one before the new one needs the room
             self._vlm, self._loaded = self._load(model_id), model_id
         return self._vlm
+
+
+def _answering(events: Iterator[TokenEvent | Answer], pane: int) -> Stream:
+    for event in events:
+        yield PaneDone(pane, event) if isinstance(event, Answer) else event
+
+
+def _comparing(vlm: VLM, plan: PruningPlan, sample: Sample, pane: int) -> Stream:
+    yield PaneCompared(pane, compare_on_answer(vlm, plan, sample))

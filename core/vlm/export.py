@@ -34,6 +34,8 @@ from core.vlm.view import pruned_config, pruned_view
 COPIED = ("*.json", "*.jinja", "*.txt", "*.model", "LICENSE*", "NOTICE*")  # beside the weights, from the source folder
 WRITTEN = ("config.json", PLAN_FILE, "*.index.json", "adapter_*")  # made anew, or of something that is not exported
 ROUNDING = 0.02  # of the largest logit: how far two runs of half-precision or GPU kernels may differ
+# the same in float32 on CPU: 0, but that kernels of experts depend on how a weight is aligned in memory
+EXACT_ROUNDING = 1e-5
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ def compare(vlm: VLM, plan: PruningPlan, folder: Path) -> float:
     """Largest difference of logits, on one drawn sample, between the plan's view and the checkpoint in a folder.
 
     Raises:
-        ExportError: the folder does not load, or the difference is more than rounding (on CPU in float32: more than 0).
+        ExportError: the folder does not load, or the difference is more than rounding.
     """
     sample = draw_samples("test", 0, 1)
     ours = _logits(vlm, plan, sample)
@@ -134,7 +136,7 @@ def compare(vlm: VLM, plan: PruningPlan, folder: Path) -> float:
         raise ExportError(f"the exported checkpoint gives logits {tuple(theirs.shape)}, the view {tuple(ours.shape)}")
     difference = float((ours - theirs).abs().max())
     exact = vlm.device.type == "cpu" and vlm.model.dtype == torch.float32
-    if not difference <= (0.0 if exact else ROUNDING * float(ours.abs().max())):
+    if not difference <= (EXACT_ROUNDING if exact else ROUNDING) * float(ours.abs().max()):
         raise ExportError(
             f"the exported checkpoint answers otherwise than the view (logits differ by {difference:.3g}): "
             f"{vlm.spec.family} keeps something per layer that is not cut with it, so nothing was written"

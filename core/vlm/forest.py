@@ -1,12 +1,11 @@
 """The forest: many plans scored on the same items, each shared stretch of computation done once.
 
-Plans that keep the same first layers compute the same thing up to where they part. One ordinary forward of the full
-model tapes the arguments that each layer receives (masks, position embeddings); a depth-first walk then calls the
-layers directly, splits where plans disagree, and hands each finished state to the scorer. Memory is depth times one
-batch.
+Plans that keep the same first layers compute the same thing up to where they part. One forward of the full model tapes
+the arguments that each layer receives; a depth-first walk over the trie of kept layers then calls the layers directly
+and turns each finished state into outcomes. Memory is depth times one batch.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,14 +13,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
 from core.data.samples import Sample
 from core.errors import PlanError
 from core.pruning.plan import PruningPlan
-from core.vlm.encoding import Batch, encode_samples, sample_batches
+from core.pruning.trie import Kept, shared_layers, walk
+from core.vlm.encoding import Batch
 from core.vlm.loading import VLM, decoder_layers
+from core.vlm.memory import HEAD_ROWS, fitting_batches, head_rows
 from core.vlm.similarity import Progress
+from core.vlm.tape import Tail, tape_forward
 from core.vlm.view import pruned_view
 
 
@@ -32,7 +35,7 @@ class PlanScores:
     Attributes:
         correct: (P, S) bool, greedy exact match.
         gold_nll: (P, S) float64, mean negative log-likelihood of the gold answer's tokens, nats per token.
-        layer_passes: decoder layer calls made for the walk, over all batches.
+        layer_passes: decoder layer calls made, over all batches.
     """
 
     plans: tuple[PruningPlan, ...]
@@ -42,167 +45,141 @@ class PlanScores:
     layer_passes: int
 
 
-@dataclass(frozen=True)
-class LayerCall:
-    """What a decoder layer received in the full model's forward, apart from the hidden states."""
-
-    hidden_states: Tensor
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-
-
-def tape_layer_calls(model: PreTrainedModel, inputs: dict[str, Tensor]) -> list[LayerCall]:
-    """One ordinary forward of the full model, with the arguments of every decoder layer recorded."""
-    calls: list[LayerCall] = []
-
-    def hook(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if args:
-            calls.append(LayerCall(args[0], args[1:], dict(kwargs)))
-        else:
-            rest = dict(kwargs)
-            calls.append(LayerCall(rest.pop("hidden_states"), (), rest))
-
-    handles = [layer.register_forward_pre_hook(hook, with_kwargs=True) for layer in decoder_layers(model)]
-    try:
-        model(**inputs, use_cache=False, logits_to_keep=1)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return calls
-
-
-class Walk:
-    """Depth-first over the trie of kept layers of one batch; `passes` counts the decoder layer calls made."""
-
-    def __init__(self, model: PreTrainedModel, calls: list[LayerCall]):
-        self.layers, self.calls, self.passes = decoder_layers(model), calls, 0
-
-    def finished(self, plans: Sequence[frozenset[int]]) -> Iterator[tuple[Tensor, list[int]]]:
-        """(Final hidden state before the norm, indices of the plans it serves) for plans given by dropped layers."""
-        # Up to the first layer that any plan drops, the tape already holds the state (DeepStack's injections included).
-        start = first_split(plans, len(self.layers))
-        yield from self._visit(self.calls[start].hidden_states, start, list(enumerate(plans)))
-
-    def _visit(
-        self, state: Tensor, layer: int, group: list[tuple[int, frozenset[int]]]
-    ) -> Iterator[tuple[Tensor, list[int]]]:
-        if layer == len(self.layers):
-            yield state, [i for i, _ in group]
-            return
-        droppers = [p for p in group if layer in p[1]]
-        keepers = [p for p in group if layer not in p[1]]
-        if droppers:
-            yield from self._visit(state, layer + 1, droppers)
-        if keepers:
-            call = self.calls[layer]
-            out = self.layers[layer](state, *call.args, **call.kwargs)
-            self.passes += 1
-            yield from self._visit(out[0] if isinstance(out, tuple) else out, layer + 1, keepers)
-
-
-def first_split(plans: Sequence[Collection[int]], n_layers: int) -> int:
-    """The first layer that any plan drops (the last layer if none drops any)."""
-    return min((min(dropped, default=n_layers - 1) for dropped in plans), default=n_layers - 1)
-
-
-def trie_nodes(plans: Sequence[PruningPlan]) -> int:
-    """Layer passes that the trie of these plans needs per batch: distinct kept prefixes from the first split on."""
-    start = first_split([p.dropped for p in plans], plans[0].n_layers) if plans else 0
-    return len({p.kept[: n + 1] for p in plans for n, layer in enumerate(p.kept) if layer >= start})
-
-
-class _Given(nn.Module):
-    """Stands in for a decoder layer and returns a state that is already known."""
-
-    state: Tensor
-
-    def forward(self, *_args: Any, **_kwargs: Any) -> Tensor:
-        return self.state
-
-
-class Tail:
-    """What the model does behind its last decoder layer (norm, head, logit scales and caps), on finished states.
-
-    It is the model's own forward, on a view whose only layer hands out the state: no family needs a rule of its own.
-    """
-
-    def __init__(self, model: PreTrainedModel):
-        self.view = pruned_view(model, range(len(decoder_layers(model)) - 1))
-        self.given = _Given()
-        decoder_layers(self.view, least=1)[0] = self.given
-
-    def logits(self, states: Tensor) -> Tensor:
-        """(N, V) float32 logits of (N, D) states."""
-        self.given.state = states[None]
-        tokens = torch.zeros(1, len(states), dtype=torch.long, device=states.device)
-        return torch.as_tensor(self.view(input_ids=tokens, use_cache=False).logits[0]).float()
-
-
-def answer_outcomes(tail: Tail, batch: Batch, state: Tensor) -> tuple[Tensor, Tensor]:
-    """(B,) exact match and (B,) mean gold NLL of a finished state; the head runs at answer positions only.
-
-    The greedy answer equals the gold tokens if and only if, with the gold answer teacher-forced, the argmax at every
-    answer position is the gold token.
-    """
-    rows, columns = batch.answer.nonzero(as_tuple=True)
-    logits = tail.logits(state[rows, columns - 1])
-    gold = batch.inputs["input_ids"][rows, columns]
-    wrong = torch.zeros(batch.answer.shape[0], device=state.device)
-    wrong.index_add_(0, rows, (logits.argmax(-1) != gold).float())
-    nll = torch.zeros_like(wrong).index_add_(0, rows, torch.nn.functional.cross_entropy(logits, gold, reduction="none"))
-    return wrong == 0, nll / batch.answer.sum(1)
-
-
-def answer_outcomes_of_view(vlm: VLM, plan: PruningPlan, samples: Sequence[Sample], batch_size: int = 64) -> Any:
-    """(S,) bool exact match of one plan, by running its view: the plain way, which the forest must equal."""
-    view = pruned_view(vlm.model, plan.dropped)
-    correct = np.zeros(len(samples), bool)
-    for rows in sample_batches(samples, batch_size):
-        batch = encode_samples(vlm, [samples[i] for i in rows])
-        with torch.inference_mode():
-            logits = view(**batch.inputs, use_cache=False).logits[:, :-1]
-        right = logits.argmax(-1) == batch.inputs["input_ids"][:, 1:]
-        correct[rows] = (right | ~batch.answer[:, 1:]).all(1).cpu().numpy()
-    return correct
-
-
 def score_plans(
     vlm: VLM,
     plans: Sequence[PruningPlan],
     samples: Sequence[Sample],
     *,
-    batch_size: int = 64,
+    batch_size: int | None = None,
+    memory_bytes: int | None = None,
     progress: Progress | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> PlanScores:
     """Greedy exact match and gold NLL of every plan on every sample.
 
     Args:
+        batch_size: samples at a time, at most; by default what suits the device.
+        memory_bytes: what scoring may take on top of the loaded model; batches are made smaller to keep to it. With or
+            without it, a batch that runs out of memory is halved and tried again.
         progress: called with (samples done, samples in all) after each batch.
         should_stop: asked before each batch; samples not reached keep NaN as their NLL.
+    Raises:
+        PlanError: a plan of another depth, or one that drops structural layers.
+        MemoryLimitError: not even one sample at a time fits.
     """
-    for plan in plans:
-        if plan.n_layers != vlm.spec.n_layers:
-            raise PlanError(f"the plan is for {plan.n_layers} layers, {vlm.spec.model_id} has {vlm.spec.n_layers}")
-    distinct = list(dict.fromkeys(p.dropped for p in plans))
-    todo = [frozenset(dropped) for dropped in distinct]
-    correct = np.zeros((len(todo), len(samples)), bool)
-    nll = np.full((len(todo), len(samples)), np.nan)
+    check_plans(vlm, plans)
+    distinct = list(dict.fromkeys(p.kept for p in plans))
+    correct = np.zeros((len(distinct), len(samples)), bool)
+    nll = np.full((len(distinct), len(samples)), np.nan)
     done = passes = 0
-    tail = Tail(vlm.model)
-    for rows in sample_batches(samples, batch_size):
-        if should_stop is not None and should_stop():
-            break
-        batch = encode_samples(vlm, [samples[i] for i in rows])
+    size = batch_size or default_batch_size(vlm)
+    tail, rows_in_head = Tail(vlm.model), head_rows(vlm.model, memory_bytes)
+
+    def score(batch: Batch) -> tuple[NDArray[np.bool_], NDArray[np.float64], int]:
         with torch.inference_mode():
-            forest = Walk(vlm.model, tape_layer_calls(vlm.model, batch.inputs))
-            for state, served in forest.finished(todo):
-                hit, loss = answer_outcomes(tail, batch, state)
-                correct[np.ix_(served, rows)] = hit.cpu().numpy()
-                nll[np.ix_(served, rows)] = loss.double().cpu().numpy()
-        passes += forest.passes
+            return batch_outcomes(vlm.model, tail, distinct, batch, rows_in_head)
+
+    for rows, (hits, losses, calls) in fitting_batches(vlm, samples, score, size, memory_bytes, should_stop):
+        correct[:, rows], nll[:, rows] = hits, losses
+        passes += calls
         done += len(rows)
         if progress is not None:
             progress(done, len(samples))
-    order = [distinct.index(p.dropped) for p in plans]
+    order = [distinct.index(p.kept) for p in plans]
     return PlanScores(tuple(plans), tuple(s.sample_id for s in samples), correct[order], nll[order], passes)
+
+
+def default_batch_size(vlm: VLM) -> int:
+    """On the CPU few samples: more are no faster, since their states leave the caches."""
+    return 8 if vlm.device.type == "cpu" else 64
+
+
+def check_plans(vlm: VLM, plans: Sequence[PruningPlan]) -> None:
+    """Refuse plans that a walk over the model's layers cannot follow."""
+    for plan in plans:
+        if plan.n_layers != vlm.spec.n_layers:
+            raise PlanError(f"the plan is for {plan.n_layers} layers, {vlm.spec.model_id} has {vlm.spec.n_layers}")
+        if lost := sorted(set(plan.dropped) & set(vlm.spec.structural)):
+            raise PlanError(f"{vlm.spec.model_id} takes visual features in at layer {lost[0]}: plans must keep it")
+
+
+def batch_outcomes(
+    model: PreTrainedModel, tail: Tail, kept: Sequence[Kept], batch: Batch, rows_in_head: int = HEAD_ROWS
+) -> tuple[NDArray[np.bool_], NDArray[np.float64], int]:
+    """(P, B) exact match, (P, B) mean gold NLL and the layer calls made, of distinct plans given by their kept layers.
+
+    The greedy answer equals the gold tokens if and only if, with the gold answer teacher-forced, the argmax at every
+    answer position is the gold token.
+
+    Args:
+        rows_in_head: positions, of one or several plans, that the head turns into logits at a time.
+    """
+    rows, columns = batch.answer.nonzero(as_tuple=True)
+    gold = batch.inputs["input_ids"][rows, columns]
+    layers, last_layers = decoder_layers(model), _narrow_layers(model, (rows, columns - 1))
+    tape = tape_forward(model, {**batch.inputs, "use_cache": False}, min(shared_layers(kept), len(layers) - 1))
+    passes = tape.start
+
+    def step(index: int, state: Tensor, last: bool) -> Tensor:
+        nonlocal passes
+        passes += 1
+        return tape.run((last_layers if last else layers)[index], index, state)
+
+    order: list[int] = []
+    waiting: list[Tensor] = []  # (N, D) states that predict the answers of one plan each
+    totals: list[Tensor] = []  # (2, plans, B) wrong tokens and NLL
+
+    def finish() -> None:
+        states, golds = torch.cat(waiting), gold.repeat(len(waiting))
+        parts = zip(states.split(rows_in_head), golds.split(rows_in_head), strict=True)
+        tokens = torch.cat([_wrong_and_nll(tail.logits(s), g) for s, g in parts], 1).view(2, len(waiting), -1)
+        sums = tokens.new_zeros(2, len(waiting), len(batch.answer))
+        totals.append(sums.index_add_(2, rows.to(sums.device), tokens))
+        waiting.clear()
+
+    for state, (plan,) in walk(kept, tape.state, tape.start, step):
+        order.append(plan)
+        waiting.append(state[rows.to(state.device), columns.to(state.device) - 1])
+        if len(waiting) * len(rows) >= rows_in_head:
+            finish()
+    if waiting:
+        finish()
+    wrong, nll = torch.cat(totals, 1)[:, torch.tensor(order).argsort()].double().cpu().numpy()
+    return wrong == 0, nll / batch.answer.sum(1).cpu().numpy(), passes
+
+
+def _wrong_and_nll(logits: Tensor, gold: Tensor) -> Tensor:
+    """(2, N): whether the greedy token is another one than gold, and the gold token's NLL."""
+    gold = gold.to(logits.device)
+    return torch.stack([(logits.argmax(-1) != gold).float(), cross_entropy(logits, gold, reduction="none")])
+
+
+def _narrow_layers(model: PreTrainedModel, positions: tuple[Tensor, Tensor]) -> nn.ModuleList:
+    """Layers for the end of a plan, where few positions are read: MLPs, which work token by token, run there only.
+
+    Not in half precision, where a product of other size rounds differently: outcomes shall be the view's own.
+    """
+    if model.dtype not in (torch.float32, torch.float64):
+        return decoder_layers(model)
+    layers = decoder_layers(pruned_view(model, ()))
+    for layer in layers:
+        if isinstance(mlp := getattr(layer, "mlp", None), nn.Module):
+            layer.mlp = _AtPositions(mlp, positions)
+    return layers
+
+
+class _AtPositions(nn.Module):
+    """An MLP that runs at (rows, columns) of a batch, and gives zeros elsewhere."""
+
+    def __init__(self, mlp: nn.Module, positions: tuple[Tensor, Tensor]):
+        super().__init__()
+        self.mlp, self.positions = mlp, positions
+
+    def forward(self, hidden_states: Tensor, *args: Any, **kwargs: Any) -> Any:
+        where = tuple(p.to(hidden_states.device) for p in self.positions)
+        found = self.mlp(hidden_states[where][None], *args, **kwargs)
+        if not isinstance(found, Tensor):  # a router's choices come with it
+            return self.mlp(hidden_states, *args, **kwargs)
+        out = torch.zeros_like(hidden_states)
+        out[where] = found[0]
+        return out

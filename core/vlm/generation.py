@@ -6,14 +6,17 @@ thread and a stop takes effect within one token. Greedy decoding equals `generat
 
 import inspect
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
+from weakref import WeakSet
 
 import torch
 from PIL import Image
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutputWithPast
 
 from core.errors import PlanError
 from core.pruning.plan import PruningPlan
@@ -21,6 +24,8 @@ from core.runs.records import Answer, GenerationConfig, TokenEvent
 from core.vlm.encoding import encode_prompts
 from core.vlm.loading import VLM
 from core.vlm.view import pruned_view
+
+_WARM: WeakSet[PreTrainedModel] = WeakSet()  # models that have generated in this process
 
 
 @dataclass(frozen=True)
@@ -31,13 +36,22 @@ class Prompt:
     tokens: Tensor  # (1, T)
     kwargs: dict[str, Any]
     seconds: float = 0.0  # spent on this, part of every pane's time to first token
+    warm: bool = True  # the model had generated before
+
+
+@dataclass(frozen=True)
+class Prefill:
+    """A plan's forward over the prompt: logits of the first new token, and what each kept layer has cached."""
+
+    logits: Tensor  # (V,) float32
+    cache_layers: Sequence[Any]
 
 
 def prepare_prompt(vlm: VLM, image: Image.Image | None, question: str) -> Prompt:
     """Encode a question and run vision tower and projector, which no plan touches."""
     began = time.perf_counter()
     prompt = _prepared(vlm.model, encode_prompts(vlm, [question], [image]), question)
-    return replace(prompt, seconds=time.perf_counter() - began)
+    return replace(prompt, seconds=time.perf_counter() - began, warm=vlm.model in _WARM)
 
 
 def _prepared(model: PreTrainedModel, inputs: dict[str, Tensor], question: str = "") -> Prompt:
@@ -59,11 +73,15 @@ def stream_answer(
     prompt: Prompt,
     config: GenerationConfig | None = None,
     pane: int = 0,
+    prefill: Prefill | None = None,
 ) -> Iterator[TokenEvent | Answer]:
     """Token events of one answer, then the Answer itself.
 
     Closing the iterator early stops the work within one token. Each stream has its own view, cache and position state,
     so any number may be interleaved.
+
+    Args:
+        prefill: the plan's forward over the prompt, if it has been made; this stream then owns it.
     """
     config = config or GenerationConfig()
     if plan is not None and plan.n_layers != vlm.spec.n_layers:
@@ -73,12 +91,19 @@ def stream_answer(
     tokenizer = vlm.processor.tokenizer
     ends = end_token_ids(model)
     generator = torch.Generator(vlm.device).manual_seed(config.seed)
+    cache = _empty_cache(model)
+    gpus = {p.device for p in model.parameters() if p.is_cuda}
+    peak = 0
     events: list[TokenEvent] = []
     ids: list[int] = []
     shown, stopped = "", "length"
-    for logits in _next_token_logits(model, prompt, ids):
-        if len(ids) == config.max_new_tokens:
-            break
+    forward = _next_token_logits(model, prompt, ids, cache, prefill)
+    while len(ids) < config.max_new_tokens and stopped == "length":
+        for gpu in gpus:
+            torch.cuda.reset_peak_memory_stats(gpu)  # of this step alone: answers take turns
+        logits = next(forward)
+        peak = max(peak, sum(torch.cuda.max_memory_allocated(gpu) for gpu in gpus))
+        _WARM.add(vlm.model)
         token = _choose(logits, config, generator)
         ids.append(token)
         if token in ends:
@@ -87,16 +112,11 @@ def stream_answer(
         # a character of several bytes is shown once it is whole
         new = "" if text.endswith("\ufffd") and stopped != "end" else text[len(shown) :]
         shown += new
-        probabilities, best = logits.softmax(-1).topk(min(5, logits.numel()))
-        top5 = tuple(
-            (tokenizer.decode([i]), float(p)) for p, i in zip(probabilities.tolist(), best.tolist(), strict=True)
-        )
-        events.append(TokenEvent(pane, token, new, time.perf_counter() - began, top5))
+        top = _likeliest(tokenizer, logits, config.top) if config.top else ()
+        events.append(TokenEvent(pane, token, new, time.perf_counter() - began, top))
         yield events[-1]
-        if stopped == "end":
-            break
-    ttft = events[0].elapsed_s if events else 0.0
-    decoding = events[-1].elapsed_s - ttft if events else 0.0
+    ttft = events[0].elapsed_s
+    decoding = events[-1].elapsed_s - ttft
     yield Answer(
         model_id=vlm.spec.model_id,
         plan=plan,
@@ -107,15 +127,38 @@ def stream_answer(
         tokens_per_s=(len(ids) - 1) / decoding if decoding > 0 else 0.0,
         stopped=stopped,
         events=tuple(events),
+        warm=prompt.warm,
+        weights_bytes=sum(t.nbytes for t in chain(model.parameters(), model.buffers())),
+        kv_bytes=_cache_bytes(cache),
+        peak_memory_bytes=peak if gpus else None,
     )
 
 
-def _next_token_logits(model: PreTrainedModel, prompt: Prompt, ids: list[int]) -> Iterator[Tensor]:
+def _empty_cache(model: PreTrainedModel) -> DynamicCache:
+    return DynamicCache(config=model.config.get_text_config(decoder=True))
+
+
+def _cache_bytes(cache: DynamicCache) -> int:
+    """Bytes of keys and values, and of what linear attention keeps instead (a dictionary of states)."""
+    names = ("keys", "values", "conv_states", "recurrent_states")
+    held = [getattr(layer, name, None) for layer in cache.layers for name in names]
+    tensors = chain.from_iterable(h.values() if isinstance(h, dict) else [h] for h in held)
+    return sum(t.nbytes for t in tensors if isinstance(t, Tensor))
+
+
+def _next_token_logits(
+    model: PreTrainedModel, prompt: Prompt, ids: list[int], cache: DynamicCache, prefill: Prefill | None = None
+) -> Iterator[Tensor]:
     """(V,) float32 logits of the next token, again each time after the caller has appended a token to `ids`."""
     tokens = prompt.tokens
-    kwargs = dict(prompt.kwargs)
-    kwargs |= {"use_cache": True, "past_key_values": DynamicCache(config=model.config.get_text_config(decoder=True))}
+    kwargs = {**prompt.kwargs, "use_cache": True, "past_key_values": cache}
     step: int | None = None
+    if prefill is not None:
+        cache.layers[:] = prefill.cache_layers
+        kwargs = model._update_model_kwargs_for_generation(BaseModelOutputWithPast(past_key_values=cache), kwargs)
+        yield prefill.logits
+        tokens = torch.cat([tokens, torch.tensor([[ids[-1]]], device=tokens.device)], 1)
+        step = 1
     while True:
         with torch.inference_mode():
             prepared = model.prepare_inputs_for_generation(
@@ -126,6 +169,12 @@ def _next_token_logits(model: PreTrainedModel, prompt: Prompt, ids: list[int]) -
         yield out.logits[0, -1].float()
         tokens = torch.cat([tokens, torch.tensor([[ids[-1]]], device=tokens.device)], 1)
         step = 1
+
+
+def _likeliest(tokenizer: Any, logits: Tensor, n: int) -> tuple[tuple[str, float], ...]:
+    """The model's own probabilities, whatever the temperature."""
+    probabilities, ids = logits.softmax(-1).topk(min(n, logits.numel()))
+    return tuple((tokenizer.decode([i]), p) for i, p in zip(ids.tolist(), probabilities.tolist(), strict=True))
 
 
 def _choose(logits: Tensor, config: GenerationConfig, generator: torch.Generator) -> int:

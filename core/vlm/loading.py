@@ -1,26 +1,48 @@
 """Loading a vision-language model, and finding what pruning needs to know about it, without a per-model table."""
 
-import contextlib
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from huggingface_hub import CacheNotFound, scan_cache_dir, snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, RepositoryNotFoundError
+from huggingface_hub.errors import (
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    StrictDataclassError,
+)
 from huggingface_hub.utils import validate_repo_id
+from safetensors import SafetensorError
 from torch import nn
-from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor, PreTrainedModel
+from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor, GenerationMixin, PreTrainedModel
 
 from core import settings
 from core.errors import ModelError
 from core.pruning.plan import ModelSpec
+from core.vlm.depth import check_separable
+from core.vlm.placement import BALANCED, choose_place, loaded_dtype
 
 TINY = "tiny"
 HASHED_WHOLE = 64 * 2**20  # bytes; of larger weight files only the head is hashed
 WANTED_FILES = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model"]
+# what transformers raises at files that it cannot use
+UNREADABLE = (
+    OSError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ImportError,
+    RuntimeError,
+    StrictDataclassError,
+    SafetensorError,
+)
 
 
 @dataclass(frozen=True)
@@ -34,7 +56,8 @@ class VLM:
 
     @property
     def device(self) -> torch.device:
-        return torch.device(self.model.device)
+        """Where inputs go."""
+        return input_device(self.model)
 
 
 def load_vlm(model_id: str = TINY, revision: str | None = None, device: str = "auto", dtype: str = "auto") -> VLM:
@@ -43,27 +66,30 @@ def load_vlm(model_id: str = TINY, revision: str | None = None, device: str = "a
     Args:
         model_id: "tiny" (embedded), a Hub id "org/name", optionally with "@revision", or a path that starts with
             "/", "." or "~".
-        device: "auto" takes CUDA when there is one.
+        device: "auto" is the CPU without a GPU, else the first GPU that holds the whole model, else "balanced": layers
+            spread over all GPUs and the CPU by accelerate (its device_map). Or a device by name.
         dtype: "auto" is float32 on CPU and the checkpoint's own elsewhere.
     Raises:
         ModelError: with one line that says what is wrong and what to do.
     """
     folder, spec_id, revision = _resolve(model_id, revision)
-    where = _device(device)
     config = _config(folder, spec_id)
-    wanted: Any = (torch.float32 if where.type == "cpu" else "auto") if dtype == "auto" else _dtype(dtype)
     if not list(folder.glob("*.safetensors")):
         raise ModelError(f"{model_id} has no safetensors weights: only safe checkpoints are loaded")
-    try:
+    place = choose_place(device, folder, dtype)
+    options: dict[str, Any] = {"device_map": BALANCED} if place == BALANCED else {}
+    safe: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
+    with _readable(f"cannot load {model_id}"):
         model = AutoModelForImageTextToText.from_pretrained(
-            folder, config=config, dtype=wanted, use_safetensors=True, trust_remote_code=False, local_files_only=True
+            folder, config=config, dtype=loaded_dtype(dtype, place), use_safetensors=True, **options, **safe
         )
-        processor = AutoProcessor.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-    except (OSError, ValueError, ImportError) as error:
-        raise ModelError(f"cannot load {model_id}: {_first_line(error)}") from error
-    model = model.to(where).eval()
-    model.requires_grad_(False)
-    return VLM(model, processor, describe(model, spec_id, revision), folder)
+        if not options:
+            model.to(place)
+    spec = describe(model, spec_id, revision)
+    with _readable(f"cannot load the processor of {model_id}"):
+        processor = AutoProcessor.from_pretrained(folder, **safe)
+    model.eval().requires_grad_(False)
+    return VLM(model, processor, spec, folder)
 
 
 def read_spec(model_id: str = TINY, revision: str | None = None) -> ModelSpec:
@@ -73,11 +99,14 @@ def read_spec(model_id: str = TINY, revision: str | None = None) -> ModelSpec:
 
 def load_outline(model_id: str = TINY, revision: str | None = None) -> VLM:
     """A model on the meta device, without weights or a processor: enough to describe it, or to copy its files."""
-    folder, spec_id, revision = _resolve(model_id, revision)
-    config = _config(folder, spec_id)
-    with torch.device("meta"):
+    return _outline(*_resolve(model_id, revision))
+
+
+def _outline(folder: Path, model_id: str, revision: str) -> VLM:
+    config = _config(folder, model_id)
+    with _readable(f"cannot build {model_id}"), torch.device("meta"):
         model = AutoModelForImageTextToText.from_config(config)
-    return VLM(model, None, describe(model, spec_id, revision), folder)
+    return VLM(model, None, describe(model, model_id, revision), folder)
 
 
 def describe(model: PreTrainedModel, model_id: str, revision: str) -> ModelSpec:
@@ -91,26 +120,62 @@ def describe(model: PreTrainedModel, model_id: str, revision: str) -> ModelSpec:
         n_parameters=sum(p.numel() for p in model.parameters()),
         layer_parameters=tuple(sum(p.numel() for p in layer.parameters()) for layer in layers),
         dtype=str(model.dtype).removeprefix("torch."),
-        device=str(model.device),
+        device=_device_names(model),
+        attention=str(model.config.get_text_config(decoder=True)._attn_implementation),
     )
+
+
+def input_device(model: PreTrainedModel) -> torch.device:
+    """The device of the input embeddings."""
+    embeddings = model.get_input_embeddings()
+    # between forwards, offloaded weights are on the meta device; accelerate's hook knows where they are used
+    place = getattr(getattr(embeddings, "_hf_hook", None), "execution_device", None)
+    return torch.device(embeddings.weight.device if place is None else place)
+
+
+def _device_names(model: PreTrainedModel) -> str:
+    """The device, or of a dispatched model the places that hold its weights: "cuda:0+cuda:1+cpu"."""
+    places = dict.fromkeys(getattr(model, "hf_device_map", {"": input_device(model)}).values())
+    return "+".join(p if p == "disk" else str(torch.device(p)) for p in places)
+
+
+def text_decoder(model: PreTrainedModel) -> nn.Module:
+    """The module that holds the decoder's layers; some families wrap it further than `get_decoder` unwraps."""
+    decoder: Any = model.get_decoder()
+    while not isinstance(getattr(decoder, "layers", None), nn.ModuleList):
+        inner = getattr(decoder, "model", None) or getattr(decoder, "decoder", None)
+        if inner is None or inner is decoder:
+            raise ModelError(f"{model.config.model_type} has no decoder layer list that could be pruned")
+        decoder = inner
+    return decoder
 
 
 def decoder_layers(model: PreTrainedModel, least: int = 2) -> nn.ModuleList:
     """The text decoder's layers, in order; a ModelError if there are fewer than `least` or they cannot be dropped."""
-    layers = getattr(model.get_decoder(), "layers", None)
-    if not isinstance(layers, nn.ModuleList) or len(layers) < least:
-        raise ModelError(f"{model.config.model_type} has no decoder layer list that could be pruned")
+    check_separable(model.config)
+    layers = text_decoder(model).layers
+    assert isinstance(layers, nn.ModuleList)
+    if len(layers) < least:
+        raise ModelError(f"{model.config.model_type} has a decoder of {len(layers)} layer: there is nothing to drop")
     if any(hasattr(layer, "cross_attn") or hasattr(layer, "encoder_attn") for layer in layers):
         raise ModelError(
-            f"{model.config.model_type} feeds images through cross-attention; dropping its layers is not supported"
+            f"{model.config.model_type} feeds images through cross-attention: its layers cannot be dropped"
         )
     return layers
 
 
 def structural_layers(model: PreTrainedModel) -> tuple[int, ...]:
-    """Layers that no plan may drop: DeepStack adds visual features behind the first few list positions."""
-    vision = getattr(model.config, "vision_config", None)
-    return tuple(range(len(getattr(vision, "deepstack_visual_indexes", None) or ())))
+    """Layers that no plan may drop: all up to the last one that visual features are added at (DeepStack).
+
+    Features are added by list position, so that dropping an earlier layer would move them.
+    """
+    config = model.config
+    vision = getattr(config, "vision_config", None)
+    places = [len(getattr(vision, "deepstack_visual_indexes", None) or ())]
+    if hasattr(config, "deepstack_layer_map"):  # Granite 4 Vision names the decoder layers
+        pairs = config.deepstack_layer_map or ()
+        places += [layer + 1 for layer in (*(layer for _, layer in pairs), *config.spatial_target_layers)]
+    return tuple(range(min(max(places), len(decoder_layers(model)))))
 
 
 def image_token_id(model: PreTrainedModel) -> int:
@@ -170,36 +235,30 @@ def folder_revision(folder: Path) -> str:
 
 
 def _config(folder: Path, model_id: str) -> Any:
-    try:
+    with _readable(f"{model_id} is not a model that transformers knows"):
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{model_id} is not a model that transformers knows: {_first_line(error)}") from error
     if getattr(config, "is_encoder_decoder", False):
         raise ModelError(
             f"{model_id} is an encoder-decoder; only decoder-only vision-language models can be pruned here"
         )
     if type(config) not in AutoModelForImageTextToText._model_mapping:
         raise ModelError(f"{model_id} ({config.model_type}) does not take images: give a vision-language model")
+    if not issubclass(AutoModelForImageTextToText._model_mapping[type(config)], GenerationMixin):
+        raise ModelError(
+            f"{model_id} ({config.model_type}) does not answer token by token: its layers cannot be pruned"
+        )
+    check_separable(config)
     return config
 
 
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+@contextmanager
+def _readable(otherwise: str) -> Iterator[None]:
+    """Turn what transformers raises at files that it cannot use into one line."""
     try:
-        where = torch.device(name)
-    except RuntimeError:
-        raise ModelError(f"unknown device '{name}': give auto, cpu, cuda or cuda:0") from None
-    if where.type == "cuda" and not torch.cuda.is_available():
-        raise ModelError("no CUDA device here: give --device cpu")
-    return where
-
-
-def _dtype(name: str) -> torch.dtype:
-    known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-    if name not in known:
-        raise ModelError(f"unknown dtype '{name}': give auto, {', '.join(known)}")
-    return known[name]
+        yield
+    except UNREADABLE as error:
+        why = "it needs code from its own repository, which is never run here"
+        raise ModelError(f"{otherwise}: {why if 'trust_remote_code' in str(error) else _first_line(error)}") from error
 
 
 def _first_line(error: Exception) -> str:
@@ -220,20 +279,16 @@ def quiet_transformers() -> None:
 
 def known_models() -> tuple[list[ModelSpec], dict[str, str]]:
     """Specs of the embedded model and of the models in the local Hub cache; and why others there are not supported."""
+    found = [_resolve(TINY, None)]
+    with suppress(CacheNotFound):
+        for repo in sorted(scan_cache_dir().repos, key=lambda r: r.repo_id):
+            if repo.repo_type == "model" and repo.revisions:
+                newest = max(repo.revisions, key=lambda r: r.last_modified)
+                found.append((newest.snapshot_path, repo.repo_id, newest.commit_hash))
     specs, skipped = [], {}
-    names = [TINY]
-    with contextlib.suppress(CacheNotFound):
-        names += sorted(r.repo_id for r in scan_cache_dir().repos if r.repo_type == "model")
-    for name in names:
+    for folder, name, revision in found:
         try:
-            specs.append(read_spec(name))
+            specs.append(_outline(folder, name, revision).spec)
         except ModelError as error:
             skipped[name] = str(error)
     return specs, skipped
-
-
-def memory_bytes() -> int:
-    """Memory that a model could take: free on the first GPU, or available on this machine."""
-    if torch.cuda.is_available():
-        return int(torch.cuda.mem_get_info()[0])
-    return int(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))

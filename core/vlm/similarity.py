@@ -103,6 +103,8 @@ def compute_atlas(
             raise CalibrationError(f"calibration stopped after {done} of {len(samples)} samples; nothing was saved")
         batch = encode_samples(vlm, [samples[i] for i in rows])
         masks = kind_masks(batch)
+        # without a gold answer there is only its end token, which says nothing of answers
+        masks[[not samples[i].answer for i in rows], TOKEN_KINDS.index("answer")] = False
         with torch.inference_mode(), layer_states(vlm.model) as (inputs, outputs):
             vlm.model(**batch.inputs, use_cache=False, logits_to_keep=1)
             values[rows] = span_similarities(inputs, outputs, masks).cpu().numpy()

@@ -7,13 +7,16 @@ several views at a time are right.
 
 import copy
 from collections.abc import Iterable
+from functools import partial, update_wrapper
+from types import MethodType
 from typing import Any, TypeVar
 
 from torch import nn
 from transformers import PreTrainedModel
 
 from core.errors import PlanError
-from core.vlm.loading import decoder_layers
+from core.vlm.depth import cut_depth, cut_lists
+from core.vlm.loading import decoder_layers, text_decoder
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -37,7 +40,7 @@ def pruned_view(model: PreTrainedModel, dropped: Iterable[int]) -> PreTrainedMod
     view = _clone(model)
     view.config = config
     view.generation_config = copy.deepcopy(model.generation_config)
-    decoder = model.get_decoder()
+    decoder = text_decoder(model)
     path = next(name for name, module in model.named_modules() if module is decoder)
     parent: Any = view
     for name in path.split(".") if path else ():
@@ -46,20 +49,15 @@ def pruned_view(model: PreTrainedModel, dropped: Iterable[int]) -> PreTrainedMod
         child.config = config if child.config is model.config else config.get_text_config(decoder=True)
         setattr(parent, name, child)
         parent = child
-    parent.layers = nn.ModuleList(_renumbered(layers[i], position) for position, i in enumerate(kept))
+    vars(parent).update(cut_lists(vars(parent), kept, len(layers)))
+    parent.layers = nn.ModuleList(_renumbered(layers[i], position, always=True) for position, i in enumerate(kept))
     return view
 
 
 def pruned_config(config: Any, kept: list[int]) -> Any:
     """A copy of a model's config with the text decoder's depth, and everything listed per layer, cut to `kept`."""
     config = copy.deepcopy(config)
-    text = config.get_text_config(decoder=True)
-    layer_types = getattr(text, "layer_types", None)
-    text.num_hidden_layers = len(kept)
-    if layer_types is not None:
-        text.layer_types = [layer_types[i] for i in kept]
-        if set(text.layer_types) == {"linear_attention"}:
-            raise PlanError("a hybrid decoder must keep at least one attention layer: its cache counts tokens there")
+    cut_depth(config.get_text_config(decoder=True), kept)
     return config
 
 
@@ -69,17 +67,35 @@ def _clone(module: M) -> M:
     for key, value in module.__dict__.items():
         if key.startswith("_") and isinstance(value, dict):
             clone.__dict__[key] = value.copy()
+        elif callable(value):
+            clone.__dict__[key] = _rebound(value, module, clone)
     return clone
 
 
-def _renumbered(layer: nn.Module, position: int) -> nn.Module:
-    """A copy of a decoder layer whose attention (or its linear stand-in) writes to cache entry `position`."""
-    clone = _clone(layer)
-    if hasattr(clone, "layer_idx"):
+def _rebound(function: Any, module: nn.Module, clone: nn.Module) -> Any:
+    """A function that an instance carries, with the copy in the instance's place.
+
+    accelerate dispatches a model by giving each module a `forward` of its own, tied to that module (a partial around a
+    bound method): left as it is, a copy would run the original, with the original's place in the cache.
+    """
+    if isinstance(function, MethodType) and function.__self__ is module:
+        return MethodType(function.__func__, clone)
+    if isinstance(function, partial) and function.args[:1] == (module,):
+        again = partial(function.func, clone, *function.args[1:], **function.keywords)
+        inner = getattr(function, "__wrapped__", None)  # its signature is that of the module's own forward
+        return again if inner is None else update_wrapper(again, _rebound(inner, module, clone))
+    return function
+
+
+def _renumbered(module: nn.Module, position: int, always: bool = False) -> nn.Module:
+    """A copy of a decoder layer in which all that has a place in the cache has this one; the rest is shared."""
+    parts = {name: _renumbered(child, position) for name, child in module._modules.items() if child is not None}
+    parts = {name: part for name, part in parts.items() if part is not module._modules[name]}
+    placed = "layer_idx" in vars(module)  # hasattr is slow to say no
+    if not (parts or always or placed):
+        return module
+    clone = _clone(module)
+    clone._modules.update(parts)
+    if placed:
         clone.layer_idx = position  # type: ignore[assignment]
-    for name, child in layer.named_children():
-        if hasattr(child, "layer_idx"):
-            part = _clone(child)
-            part.layer_idx = position  # type: ignore[assignment]
-            setattr(clone, name, part)
     return clone

@@ -1,178 +1,210 @@
 """Compare: the same question to the full model and to pruned ones, answered side by side, token by token."""
 
-from dataclasses import dataclass, field
-from typing import Any
+import random
+from urllib.parse import urlencode
 
-import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from core.data.samples import Sample
 from core.errors import StrataError
 from core.pruning import PruningPlan
-from core.runs.records import Answer, GenerationConfig, TokenEvent
-from dashboard import results, services, state, widgets
-
-model_id = widgets.header(
-    "Where does the pruned model go wrong?",
-    "The full model and one or two plans answer the same question at the same time. Answers are decoded greedily.",
-)
-
-
-@dataclass
-class Pane:
-    """One column: the full model (plan None) or a plan, with what has arrived so far."""
-
-    title: str
-    plan: PruningPlan | None
-    events: list[TokenEvent] = field(default_factory=list)
-    answer: Answer | None = None
-
-    @property
-    def text(self) -> str:
-        return self.answer.text if self.answer else "".join(e.text for e in self.events)
-
+from dashboard import answer_panels, results, services, state, widgets
+from dashboard.answer_tables import TIE, Pane
+from dashboard.asking import Asked, replay, stream
+from dashboard.plain_text import plain
+from dashboard.plan_tables import coinciding
 
 # ------------------------------------------------------------------------------------------------ the question
 
 
 def choose_sample() -> Sample | None:
     """A gallery sample, the linked item, or an upload with the user's own question."""
-    where = st.segmented_control(
-        "Picture", ["gallery", "upload"], default="gallery", required=True, key="picture", label_visibility="collapsed"
-    )
-    if where == "upload":
-        data = st.file_uploader(
-            "A PNG, JPEG or WEBP picture, 5 MB at most", ["png", "jpg", "jpeg", "webp"], key="upload"
+    with st.container(horizontal=True, vertical_alignment="center"):
+        where = st.segmented_control(
+            "Picture",
+            ["gallery", "upload"],
+            default="gallery",
+            required=True,
+            key="picture",
+            label_visibility="collapsed",
         )
-        question = st.text_input("Question", key="question", max_chars=300, placeholder="How many shapes are there?")
-        if data is None:
-            st.info("Upload a picture and ask a question about it.", icon=":material/upload:")
-            return None
-        if not question.strip():
-            st.info("Ask a question about the picture.", icon=":material/help:")
-            return None
-        with widgets.show_errors():
-            return services.uploaded(data.getvalue(), question.strip())
-        return None
-    samples = list(services.gallery(model_id))
+        task = state.shown_task(model_id) if where == "gallery" else None
+    if where == "upload":
+        return choose_upload()
+    samples = services.gallery(model_id, task)
     current = state.sample(model_id, samples)
     show_gallery(samples, current)
     return current
 
 
-def show_gallery(samples: list[Sample], current: Sample) -> None:
-    with st.grid(6, min_column_width=104, gap="small") as grid:
+def choose_upload() -> Sample | None:
+    data = st.file_uploader("A PNG, JPEG or WebP picture, 5 MB at most", ["png", "jpg", "jpeg", "webp"], key="upload")
+    question = st.text_input("Question", key="question", max_chars=300, placeholder="How many shapes are there?")
+    if data is None:
+        st.info("Upload a picture and ask a question about it.", icon=":material/upload:")
+    elif not question.strip():
+        st.info("Ask a question about the picture.", icon=":material/help:")
+    else:
+        with widgets.show_errors():
+            return services.uploaded(data.getvalue(), question.strip())
+    return None
+
+
+def show_gallery(samples: tuple[Sample, ...], current: Sample) -> None:
+    with st.grid(12, min_column_width=80, gap="xsmall") as grid:
         for s in samples:
-            with grid.cell(), st.container(border=True, gap="xsmall"):
+            with grid.cell(), st.container(gap="xsmall"):
                 st.image(s.image, width="stretch", alt=f"{s.domain}, {s.task}: {s.question}")
-                st.text(f"→ {s.answer}")
-                chosen = s.sample_id == current.sample_id
                 st.button(
-                    s.domain,
+                    plain(s.answer) or "no gold",
                     key=f"pick_{s.sample_id}",
-                    help=s.question,
-                    type="primary" if chosen else "secondary",
+                    help=f"{plain(s.domain)}, {plain(s.task)}: {plain(s.question)} Gold answer: {plain(s.answer)}",
+                    type="secondary" if s.sample_id == current.sample_id else "tertiary",
                     width="stretch",
                     on_click=state.set_sample,
                     args=(s.sample_id,),
                 )
 
 
+def show_question(sample: Sample) -> tuple[DeltaGenerator, DeltaGenerator]:
+    """The question with its picture and gold answer; returns the places of the button and of the status line."""
+    with st.container(border=True, horizontal=True, vertical_alignment="center", gap="medium"):
+        if sample.image is not None:
+            st.image(sample.image, width=110, alt=f"The picture asked about: {sample.question}")
+        with st.container(gap="xsmall", width="stretch"):
+            st.text(sample.question)
+            if sample.answer:
+                st.text(f"Gold answer: {sample.answer}")
+            st.caption(f"{plain(sample.domain)} · {plain(sample.task.replace('_', ' '))} · {sample.sample_id[:8]}")
+        with st.container(width="content", horizontal_alignment="right", gap="xsmall"):
+            return st.empty(), st.empty()
+
+
 def choose_plans() -> list[Pane]:
     """The full model, pane A, and pane B when one is chosen."""
-    panes = [Pane("Full model", None)]
+    panes = [Pane(None)]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         with st.container(width=280):
             budget = state.budget(model)
-        a, b = state.pane_criteria()
-    if "manual" in (a, b):
+        names = state.pane_criteria(services.criteria(atlas))
+        st.toggle(
+            "Blind vote",
+            key="blind",
+            bind=state.BIND,
+            help="Answers come shuffled and without names until you say which is best.",
+        )
+    if "manual" in names:
         state.manual_layers(model)
-    for name in (a, b):
-        if name == results.NONE:
-            continue
-        with widgets.show_errors():
-            plan = state.pane_plan(model, atlas, name, budget)
-            panes.append(Pane(f"{results.label(name)}, −{plan.n_drop}", plan))
+    for name in names:
+        if name != results.NONE:
+            with widgets.show_errors():
+                panes.append(Pane(state.pane_plan(model, atlas, name, budget)))
+    for same in coinciding([p.plan for p in panes if p.plan]):
+        st.badge(f"{plain(same)}: the same layers, so one plan", icon=":material/join:", color="blue")
     return panes
 
 
 # ------------------------------------------------------------------------------------------------ the answers
 
 
-def ask(panes: list[Pane], sample: Sample, slots: list[Any]) -> None:
-    """Stream all panes; leaving early (a stop, another page) cancels the work within one token."""
-    ticket = services.engine().submit(
-        model_id, [p.plan for p in panes], sample.image, sample.question, GenerationConfig(max_new_tokens=48)
-    )
-    try:
-        for event in ticket.events():
-            pane = panes[event.pane]
-            if isinstance(event, TokenEvent):
-                pane.events.append(event)
-            else:
-                pane.answer = event.answer
-            slots[event.pane].text(pane.text or " ")
-    finally:
-        ticket.cancel()
+def show_panes(asked: Asked, running: bool) -> list[DeltaGenerator]:
+    """One column per answer; returns the places of the texts."""
+    slots = []
+    for place, column in enumerate(st.columns(len(asked.panes), border=True)):
+        pane = asked.panes[asked.order[place]]
+        with column:
+            st.markdown(f"**{plain(asked.title(place))}**")
+            if not asked.hidden:
+                st.caption(f"drops layers {results.as_ranges(pane.plan.dropped)}" if pane.plan else "all layers")
+            slot = st.empty()
+            slot.text(pane.text or ("…" if running else "not asked yet"))
+            slots.append(slot)
+            if not running and not asked.hidden:
+                answer_panels.show_result(pane, sample.answer)
+    return slots
 
 
-def show_result(pane: Pane, sample: Sample) -> None:
-    """Badges and timings under an answer."""
-    answer = pane.answer
-    stopped = answer.stopped if answer else "cancelled"
-    with st.container(horizontal=True, gap="xsmall"):
-        if stopped == "cancelled":
-            st.badge("stopped", icon=":material/stop_circle:", color="gray")
-        elif sample.answer:
-            verdict = results.judge(pane.text, sample.answer, stopped)
-            if verdict.correct:
-                st.badge(f"correct · {verdict.rule}", icon=":material/check:", color="green")
-            else:
-                st.badge(f"wrong · {verdict.rule}", icon=":material/close:", color="red")
-    if answer:
-        st.caption(
-            f"{answer.tokens} tokens · first after {1000 * answer.ttft_s:.0f} ms · {answer.tokens_per_s:.0f} tokens/s"
+# ------------------------------------------------------------------------------------------------ what they mean
+
+
+def ask_for_vote(asked: Asked) -> None:
+    st.markdown("**Which answer is best?** The names show once you have voted.")
+    names = [asked.panes[i].name for i in asked.order]
+
+    def vote(choice: str) -> None:
+        asked.hidden = False
+        st.session_state.setdefault("votes", []).append(
+            {"model": model_id, "item": sample.sample_id, "question": sample.question, "shown": names, "vote": choice}
         )
 
+    with st.container(horizontal=True):
+        for place, name in enumerate(names):
+            st.button(f"Answer {place + 1}", key=f"vote_{place}", on_click=vote, args=(name,))
+        st.button("Neither", key="vote_tie", on_click=vote, args=(TIE,))
 
-def show_divergence(panes: list[Pane]) -> None:
-    """Where each plan first says something else than the full model, with both sides' five likeliest tokens."""
-    full = panes[0]
-    for pane in panes[1:]:
-        step = results.first_divergence([e.token_id for e in full.events], [e.token_id for e in pane.events])
-        if step is None:
-            st.markdown(f"**{pane.title}** gives the same tokens as the full model.")
-            continue
-        st.markdown(f"**{pane.title}** parts from the full model at token {step + 1}.")
-        columns = {}
-        for side in (full, pane):
-            event = side.events[step] if step < len(side.events) else None
-            columns[side.title] = (
-                [f"{t!r}  {100 * p:.1f} %" for t, p in event.top5] if event and event.top5 else ["(ended)"]
-            )
-        st.dataframe(
-            pd.DataFrame({k: pd.Series(v) for k, v in columns.items()}).fillna(""),
-            hide_index=True,
-            alt=f"Five likeliest tokens at step {step + 1} of the full model and of {pane.title}",
+
+def show_share(asked: Asked, kept: bool) -> None:
+    """A link to this comparison, the answers as a file, and recording them for replay."""
+    st.subheader("Share and keep", anchor=False)
+    if sample.source == "upload":
+        st.caption("An upload is not part of a link: send the picture along with the file below.")
+    else:
+        names = dict(zip("ab", (p.plan for p in asked.panes[1:]), strict=False))
+        panes = {k: p.criterion for k, p in names.items() if p}
+        manual = next(([str(i) for i in p.dropped] for p in names.values() if p and p.criterion == "manual"), [])
+        query = state.link(model_id, st.session_state.get("budget"), sample=sample.sample_id, manual=manual, **panes)
+        st.code(f"{st.context.url or '/compare'}?{urlencode(query, doseq=True)}", language=None, wrap_lines=True)
+    answers = [p.answer for p in asked.panes if p.answer]
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.download_button(
+            "Answers (JSON)",
+            lambda: services.answers_json(model_id, answers, sample),
+            f"strata-answers-{sample.sample_id[:8]}.json",
+            "application/json",
+            key="answers_json",
+            icon=":material/download:",
+            on_click="ignore",
         )
+        if kept:
+            return
+        picture = sample.source == "upload" and st.checkbox("Keep a small copy of the picture", key="keep_picture")
+        if st.button(
+            "Record these answers",
+            key="record",
+            icon=":material/fiber_manual_record:",
+            help="Keeps them, token by token with their times, for replay where no model can run.",
+        ):
+            with widgets.show_errors():
+                records = services.record_answers(model_id, answers, sample, bool(picture))
+                st.success(f"{len(records)} answers recorded in {services.shown(services.answers_folder())}.")
 
 
-def recorded_outcomes(panes: list[Pane], sample: Sample) -> None:
-    """Without a model here: what measured runs say about this very item."""
-    found = [(p.title, services.recorded_outcome(model_id, p.plan, sample.sample_id)) for p in panes]
-    st.info(
-        "The model cannot run on this machine, so answers cannot be streamed. Install requirements.txt to ask it live.",
-        icon=":material/history:",
-    )
-    for title, outcome in found:
-        said = (
-            "not measured on this item" if outcome is None else "answered it right" if outcome else "answered it wrong"
-        )
-        st.markdown(f"**{title}**: {said} (recorded)" if outcome is not None else f"**{title}**: {said}")
+def show_provenance(asked: Asked) -> None:
+    if asked.recorded:
+        first = asked.recorded[0]
+        spec, when = first.model, f"recorded {min(r.created for r in asked.recorded)[:10]}"
+    else:
+        spec, when = services.answering_model(model_id), "live"
+    limit = f"greedy, {services.ANSWERING.max_new_tokens} tokens at most"
+    widgets.provenance(f"{model_id} @ {spec.revision[:10]}, {spec.dtype}", spec.device, limit, "n = 1 question", when)
+
+
+def not_asked(why: str, panes: list[Pane]) -> None:
+    """What measured runs say about this very item, where nothing can be asked and no answer was recorded."""
+    st.info(why, icon=":material/history:")
+    words = {None: "not measured on this item", True: "answered it right (recorded)"}
+    for pane in panes:
+        outcome = services.recorded_outcome(model_id, pane.plan, sample.sample_id)
+        st.markdown(f"**{plain(pane.name)}**: {words.get(outcome, 'answered it wrong (recorded)')}")
 
 
 # ------------------------------------------------------------------------------------------------ the page
 
+model_id = widgets.header(
+    "Where does the pruned model go wrong?",
+    "The full model and one or two plans answer the same question at the same time. Answers are decoded greedily.",
+)
 try:
     model = services.spec(model_id)
     atlas = services.atlas(model_id, state.atlas_source(model_id))
@@ -184,83 +216,52 @@ panes = choose_plans()
 sample = choose_sample()
 if sample is None:
     st.stop()
+action, status = show_question(sample)
 
-with st.container(border=True):
-    picture, question = st.columns([1, 4], vertical_alignment="center")
-    if sample.image is not None:
-        picture.image(sample.image, width=140, alt=f"The picture asked about: {sample.question}")
-    with question:
-        st.text(sample.question)
-        if sample.answer:
-            st.text(f"Gold answer: {sample.answer}")
-        st.caption(f"{sample.domain} · {sample.task.replace('_', ' ')} · {sample.sample_id[:8]}")
-
-request = (model_id, sample.sample_id, sample.question, tuple(p.plan.plan_id if p.plan else "" for p in panes))
-held = st.session_state.get("answers")
-if not services.live(model_id):
-    recorded_outcomes(panes, sample)
+live = services.live(model_id)
+recorded = () if live else tuple(services.recorded_answer(model_id, p.plan, sample) for p in panes)
+if live and sample.image is None:
+    not_asked("The picture of this item is not on this machine, so it cannot be asked: pick one of the gallery.", panes)
+    st.stop()
+if not live and not all(recorded):
+    not_asked(
+        "The model cannot run on this machine, and these answers were not recorded. Install requirements.txt to ask it "
+        "live, or pick a recorded question.",
+        panes,
+    )
     st.stop()
 
-action = st.empty()
-if action.button("Ask", key="ask", type="primary", icon=":material/play_arrow:"):
-    action.button("Stop", key="stop", icon=":material/stop:")
-    st.session_state["answers"] = held = (request, panes)
-    running = True
-else:
-    running = False
-    if held and held[0] == request:
-        panes = held[1]
-
-columns = st.columns(len(panes), border=True)
-slots = []
-for pane, column in zip(panes, columns, strict=True):
-    with column:
-        st.markdown(f"**{pane.title}**")
-        st.caption(f"drops {results.as_ranges(pane.plan.dropped)}" if pane.plan else "all layers")
-        slot = st.empty()
-        slot.text(pane.text or ("…" if running else "not asked yet"))
-        slots.append(slot)
-
+plans: tuple[PruningPlan | None, ...] = tuple(p.plan for p in panes)
+request = (model_id, sample.sample_id, services.picture_hash(sample), sample.question, plans, st.session_state["blind"])
+asked: Asked | None = st.session_state.get("asked")
+if asked and asked.request != request:
+    asked = None
+running = action.button("Ask" if live else "Replay", key="ask", icon=":material/play_arrow:", width="stretch")
 if running:
+    action.button("Stop", key="stop", icon=":material/stop:", width="stretch")
+    blind = bool(st.session_state["blind"])
+    order = list(range(len(panes)))
+    if blind:
+        random.SystemRandom().shuffle(order)
+    asked = Asked(request, panes, order, blind, tuple(r for r in recorded if r))
+    st.session_state["asked"] = asked
+
+slots = show_panes(asked or Asked(request, panes, list(range(len(panes))), False), running)
+if running and asked:
     with widgets.show_errors():
-        ask(panes, sample, slots)
+        stream(model_id, asked, sample, slots, status) if live else replay(asked, slots)
         st.rerun()
     st.stop()
-
-if not (held and held[0] == request):
-    st.caption("Press Ask: the panes answer at the same time.")
-    st.stop()
-
-for pane, column in zip(panes, columns, strict=True):
-    with column:
-        show_result(pane, sample)
-
-if len(panes) > 1 and all(p.answer for p in panes):
-    st.subheader("First token that differs", anchor=False)
-    show_divergence(panes)
-
-st.subheader("Share", anchor=False)
-st.caption(
-    "The address of this page holds the model, the sample, the budget and the plans: copy it to share the comparison."
-)
-st.download_button(
-    "Answers (JSON)",
-    services.to_json(
-        {
-            "sample": {
-                "id": sample.sample_id,
-                "source": sample.source,
-                "question": sample.question,
-                "gold": sample.answer,
-            },
-            "device": services.device(),
-            "answers": [p.answer.to_dict() if p.answer else {"answer": p.text, "stopped": "cancelled"} for p in panes],
-        }
-    ),
-    f"strata-answers-{sample.sample_id[:8]}.json",
-    "application/json",
-    key="answers_json",
-    icon=":material/download:",
-    on_click="ignore",
-)
-widgets.provenance(f"{model_id} @ {model.revision[:10]}", services.device(), "greedy, 48 tokens at most", "live")
+if not asked:
+    st.caption("Press Ask: the panes answer at the same time." if live else "Press Replay to see the recorded answers.")
+elif all(p.answer for p in asked.panes):
+    if asked.hidden:
+        ask_for_vote(asked)
+    else:
+        if len(asked.panes) > 1:
+            answer_panels.show_parting(asked.panes)
+        answer_panels.show_divergence(asked.panes)
+        answer_panels.show_numbers(asked.panes, sample.answer)
+        show_share(asked, kept=bool(asked.recorded))
+    show_provenance(asked)
+answer_panels.show_votes()

@@ -89,9 +89,7 @@ else:
         first, last = left.slider("Budgets, layers dropped", 1, most, (1, min(4, most)), key="sweep_budgets")
         n_random = middle.slider("Random plans per budget", 0, 32, 4, key="sweep_random")
         limit = right.slider("Items per domain", 16, 256, 32, 16, key="sweep_limit")
-        started = st.form_submit_button(
-            "Start the sweep", type="primary", icon=":material/play_arrow:", key="start_sweep"
-        )
+        started = st.form_submit_button("Start the sweep", icon=":material/play_arrow:", key="start_sweep")
     notice = st.session_state.pop("sweep_notice", None)
     if notice:
         st.success(notice, icon=":material/check:")
@@ -126,7 +124,7 @@ with right:
                 icon=":material/download:",
                 on_click="ignore",
             )
-    st.code("python -m core runs export runs.parquet\npython -m core runs import runs.parquet", language="bash")
+    widgets.command("python -m core runs export runs.parquet\npython -m core runs import runs.parquet")
 
 st.subheader("Disk use", anchor=False)
 st.table(

@@ -1,10 +1,13 @@
 """Similarity: which layers change their input least, for which domain, and how sure that is."""
 
+from collections.abc import Callable
+
 import pandas as pd
 import streamlit as st
 
 from core.errors import StrataError
 from dashboard import figures, services, state, widgets
+from dashboard.services import Progress
 
 KIND_HELP = {
     "all": "all tokens",
@@ -13,6 +16,7 @@ KIND_HELP = {
     "answer": "tokens of the gold answer",
     "last": "the last token of the prompt, from which the answer starts",
 }
+SHOWN = 4  # samples at each end
 LAYER_COLUMNS = {
     c: st.column_config.NumberColumn(format="%.4f") for c in ("mean", "low", "high", "difference", "score")
 }
@@ -23,8 +27,18 @@ model_id = widgets.header(
 )
 
 
+def computing(compute: Callable[[Progress], object]) -> None:
+    """Run a calibration with a progress bar and a Stop button; leaving the page stops it too, and nothing is saved."""
+    bar = st.progress(0.0, text="Loading the model …")
+    st.button("Stop", key="stop_calibration", icon=":material/stop:")
+    with widgets.show_errors():
+        compute(lambda done, total: bar.progress(done / total, text=f"{done} of {total} samples"))
+        st.session_state["calibration"] = "own"
+        st.rerun()
+
+
 def recompute() -> None:
-    """Calibrate live, with a progress bar, and keep the result as the user's own atlas."""
+    """Calibrate live and keep the result as the user's own atlas."""
     with st.popover(
         "Recompute", icon=":material/refresh:", help="Run the model on fresh calibration samples, here and now."
     ):
@@ -33,17 +47,52 @@ def recompute() -> None:
             return
         n = st.slider("Samples per domain", 8, 128, 32, 8, key="calibration_n")
         seed = st.number_input("Seed", 0, 10_000, 1, key="calibration_seed")
-        if st.button("Recompute the similarities", key="recompute", type="primary"):
-            bar = st.progress(0.0, text="Loading the model …")
-            with widgets.show_errors():
-                services.recompute_atlas(
-                    model_id,
-                    int(n),
-                    int(seed),
-                    progress=lambda done, total: bar.progress(done / total, text=f"{done} of {total} samples"),
-                )
-                st.session_state["calibration"] = "own"
-                st.rerun()
+        if st.button("Recompute the similarities", key="recompute"):
+            computing(lambda progress: services.recompute_atlas(model_id, int(n), int(seed), progress=progress))
+
+
+def add_domain() -> None:
+    """The user's own pictures as a further row of every chart."""
+    with st.popover("Add a domain", icon=":material/add_photo_alternate:", help="Your own pictures as a further row."):
+        if not services.live(model_id):
+            st.markdown("The model cannot run here: install `requirements.txt` and restart to add a domain.")
+            return
+        name = st.text_input("Name", placeholder="receipts", max_chars=24, key="own_name")
+        question = st.text_input("Question that every picture is asked", "What is this?", max_chars=200, key="own_ask")
+        files = st.file_uploader(
+            f"1 to {services.MAX_PICTURES} pictures", ["png", "jpg", "jpeg", "webp"], True, key="own_pictures"
+        )
+        st.caption("Only similarities are kept, not the pictures. They are compared with the model's other domains.")
+        if st.button("Measure them", key="add_domain", disabled=not files):
+            pictures = [file.getvalue() for file in files]
+            computing(lambda progress: services.add_domain(model_id, name, pictures, question, progress=progress))
+
+
+def pick_cell() -> None:
+    """A click on the heatmap chooses the domain and the layer whose samples are shown."""
+    picked = st.session_state["chart_similarity"].selection.get("cell")
+    if picked:
+        st.session_state["domain"], st.session_state["layer"] = str(picked[0]["domain"]), int(picked[0]["layer"])
+
+
+def show_samples(title: str, rows: pd.DataFrame) -> None:
+    """A row of pictures with question, answer and similarity, each with its way into Compare."""
+    st.markdown(f"**{title}**")
+    for column, row in zip(st.columns(SHOWN), rows.itertuples(), strict=False):
+        with column:
+            shown = services.drawn_sample(row.source)
+            if shown is None:
+                st.caption(f"{row.similarity:.4f} · the picture was not kept")
+                continue
+            st.image(shown.image, alt=shown.question, width=120)
+            st.caption(f"{row.similarity:.4f} · {row.task.replace('_', ' ')}")
+            st.text(f"{shown.question} {shown.answer}")
+            st.page_link(
+                "views/compare.py",
+                label="Compare",
+                icon=":material/compare:",
+                query_params=state.link(model_id, sample=shown.sample_id),
+            )
 
 
 sources = services.atlas_sources(model_id)
@@ -60,6 +109,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
         )
         st.session_state["calibration"] = source
     recompute()
+    add_domain()
 
 try:
     atlas = services.atlas(model_id, state.atlas_source(model_id))
@@ -76,25 +126,41 @@ frame = figures.heatmap_frame(atlas, kind, tasks)
 if frame.empty:
     st.info(f"No sample has tokens of the kind “{kind}”: choose another kind.", icon=":material/info:")
     st.stop()
-event = widgets.figure(
+st.caption("Click a cell to see which samples are behind it.")
+widgets.figure(
     figures.similarity_heatmap(frame),
     frame.drop(columns="row"),
     name="similarity",
     alt_text=f"Similarity of each decoder layer by domain, {KIND_HELP[kind]}",
     columns=LAYER_COLUMNS,
-    on_select="rerun",
+    on_select=pick_cell,
 )
 widgets.atlas_provenance(atlas, source)
 
-picked = event.selection.get("cell") if event else None
-if picked:
-    layer = int(picked[0]["layer"])
-    ranks = figures.rank_frame(atlas, kind)
-    said = ", ".join(
-        f"{r.label} drops it {'never: protected' if pd.isna(r.rank) else f'as number {r.rank}'}"
-        for r in ranks[ranks.layer == layer].itertuples()
+st.subheader("Which samples are behind a cell", anchor=False)
+ranks = figures.rank_frame(atlas, kind)
+most_redundant = int(ranks.layer[ranks["rank"] == 1].iloc[0])
+with st.container(horizontal=True, gap="large"):
+    domain = state.domain(atlas.domains)
+    layer = state.layer(atlas.n_layers, most_redundant)
+said = ", ".join(
+    f"{r.label} drops it {'never: protected' if pd.isna(r.rank) else f'as number {r.rank}'}"
+    for r in ranks[ranks.layer == layer].itertuples()
+)
+st.caption(f"Layer {layer}: {said}.")
+drivers = figures.driver_frame(atlas, domain, layer, kind)
+if drivers.empty:
+    st.info(f"No sample of {domain} has tokens of the kind “{kind}”.", icon=":material/info:")
+else:
+    widgets.figure(
+        figures.driver_chart(drivers),
+        drivers,
+        name="drivers",
+        alt_text=f"Similarity at layer {layer} of each {domain} sample, by task; a diamond marks the task's mean",
+        columns={"similarity": st.column_config.NumberColumn(format="%.4f")},
     )
-    st.info(f"Layer {layer}: {said}.", icon=":material/ads_click:")
+    show_samples("Changed most by this layer", drivers.head(SHOWN))
+    show_samples("Changed least", drivers.iloc[::-1].head(SHOWN))
 
 if {"math", "general"} <= set(atlas.domains):
     st.subheader("Where math and general part", anchor=False)
@@ -118,7 +184,6 @@ if {"math", "general"} <= set(atlas.domains):
 
     st.subheader("In which order each criterion drops them", anchor=False)
     st.caption("1 = dropped first. A dash marks protected layers, which no criterion drops.")
-    ranks = figures.rank_frame(atlas, kind)
     widgets.figure(
         figures.rank_chart(ranks),
         ranks,
@@ -130,8 +195,9 @@ if {"math", "general"} <= set(atlas.domains):
 left, right = st.columns(2, gap="large")
 with left:
     st.subheader("Spans", anchor=False)
-    domain = state.domain(atlas.domains)
-    st.caption("Similarity across several layers in a row. The dot marks the most similar span of each length.")
+    st.caption(
+        f"Similarity across several layers in a row, on {domain}. The dot marks the most similar span of each length."
+    )
     spans = figures.span_frame(atlas, domain, kind)
     widgets.figure(
         figures.span_map(spans),

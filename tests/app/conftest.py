@@ -12,9 +12,9 @@ from core import settings
 from core.errors import StrataError
 from core.runs.records import Answer, TokenEvent
 from dashboard import services
-from tests.app.synthetic import write_recording
+from tests.app.synthetic import SPEC, write_recording
 
-APP = str(settings.ROOT / "dashboard" / "app.py")
+APP = str(settings.ROOT / "dashboard" / "router.py")
 
 
 @dataclass
@@ -24,15 +24,36 @@ class Done:
 
 
 @dataclass
+class Divergence:
+    tokens: tuple[str, ...]
+    full_nll: tuple[float, ...]
+    plan_nll: tuple[float, ...]
+    kl: tuple[float, ...]
+
+
+@dataclass
+class Compared:
+    pane: int
+    divergence: Divergence
+
+
+@dataclass
 class FakeTicket:
     script: list[Any]
     cancelled: bool = False
+
+    position: int = 0
+    read: int = 0  # events that the page has taken
 
     def events(self) -> Iterator[Any]:
         for event in self.script:
             if isinstance(event, Exception):
                 raise event
+            self.read += 1
             yield event
+
+    def beats(self, every: float) -> Iterator[Any]:
+        return self.events()
 
     def cancel(self) -> None:
         self.cancelled = True
@@ -45,12 +66,24 @@ class FakeEngine:
     requests: list[tuple[Any, ...]] = field(default_factory=list)
     tickets: list[FakeTicket] = field(default_factory=list)
     failure: StrataError | None = None
+    words: tuple[str, ...] = ("7", " <b>or</b> 8")
+    compared: list[tuple[Any, ...]] = field(default_factory=list)
+    spec = SPEC
+
+    def status(self) -> dict[str, Any]:
+        return {"model": "tiny", "active": 1, "waiting": 0}
+
+    def compare(self, model_id: str, plans: list[Any], sample: Any) -> FakeTicket:
+        self.compared.append((model_id, tuple(plans), sample.question, sample.answer))
+        found = Divergence(("7", "<end>"), (0.1, 0.2), (0.5, 0.8), (0.3, 0.5))
+        self.tickets.append(FakeTicket([Compared(pane, found) for pane in range(len(plans))]))
+        return self.tickets[-1]
 
     def submit(self, model_id: str, plans: list[Any], image: Any, question: str, config: Any) -> FakeTicket:
         self.requests.append((model_id, tuple(plans), image, question, config))
         script: list[Any] = [self.failure] if self.failure else []
         for pane, plan in enumerate(plans):
-            words = ("7",) if plan is None else ("7", " <b>or</b> 8")
+            words = self.words[:1] if plan is None else self.words
             top5 = (("7", 0.9), ("8", 0.1))
             events = tuple(TokenEvent(pane, 10 + i, w, 0.1 * i, top5) for i, w in enumerate(words))
             answer = Answer(model_id, plan, question, "".join(words), len(words), 0.05, 20.0, "end", events)

@@ -3,6 +3,7 @@
 Numbers are made up and seeded; they only have the shape of the real ones. Shipped code never imports this.
 """
 
+import json
 import random
 from pathlib import Path
 
@@ -12,17 +13,37 @@ from core.data.samples import Sample, data_hash, domain_tasks, draw_samples
 from core.pruning import (
     TOKEN_KINDS,
     CalibrationSample,
+    GreedyOrder,
+    ModelAnatomy,
     ModelSpec,
     PruningPlan,
     SimilarityAtlas,
     build_plan,
     list_criteria,
 )
+from core.pruning.cost import LayerAnatomy
 from core.runs.records import BenchmarkItem, ItemSet, RunRecord
 
 LAYERS = 16
 ITEMS = 40
-SPEC = ModelSpec("tiny", "0123456789abcdef", "llava", LAYERS, (), 3_600_000, (250_000,) * LAYERS, "float32", "cpu")
+SPEC = ModelSpec("tiny", "0123456789abcdef", "llava", LAYERS, (), 3_600_000, (200_000,) * LAYERS, "float32", "cpu")
+ANATOMY = ModelAnatomy(  # the parts of SPEC: 3.2 million in layers, 400,000 in everything else
+    model_id="tiny",
+    revision=SPEC.revision,
+    layers=(LayerAnatomy(200_000, 400_000.0, 500.0, 256),) * LAYERS,
+    vision_parameters=250_000,
+    projector_parameters=20_000,
+    embedding_parameters=100_000,
+    norm_parameters=10_000,
+    head_parameters=20_000,
+    bytes_per_parameter=2,
+    tokens_per_image=25,
+    vision_flops_per_token=1_000_000.0,
+    vision_flops_per_pair=0.0,
+    projector_flops_per_token=60_000.0,
+    decoder_flops_per_token=0.0,
+    head_flops_per_token=40_000.0,
+)
 
 
 def make_atlas(n_per_domain: int = 24) -> SimilarityAtlas:
@@ -44,8 +65,11 @@ def make_atlas(n_per_domain: int = 24) -> SimilarityAtlas:
                 for start in range(LAYERS - length + 1):
                     values[s, k, start, length - 1] = np.prod(own[start : start + length]) - 0.002 * k
     tokens = np.full((len(samples), len(TOKEN_KINDS)), 12, np.int32)
+    order = (14, 3, 9, 6, 12, 2, 11, 5, 8, 1, 13, 4, 10, 7)
+    losses = tuple(0.1 * 1.3**i for i in range(len(order) + 1))
+    greedy = GreedyOrder(order, losses, (0, 15), "made-up", (("math", n_per_domain), ("general", n_per_domain)))
     return SimilarityAtlas(
-        "tiny", SPEC.revision, LAYERS, (), tuple(samples), values, tokens, "synthetic CPU", "2026-01-02"
+        "tiny", SPEC.revision, LAYERS, (), tuple(samples), values, tokens, "synthetic CPU", "2026-01-02", greedy
     )
 
 
@@ -83,21 +107,22 @@ def make_runs(atlas: SimilarityAtlas) -> tuple[list[RunRecord], list[ItemSet]]:
                     correct,
                     tuple(0.1 if c else 2.0 for c in correct),
                     float(sum(atlas.mean(domain)[i] for i in plan.dropped)),
-                    "synthetic CPU",
-                    "2026-01-02T03:04:05",
-                    "0.1.0",
+                    device="synthetic CPU",
+                    created="2026-01-02T03:04:05",
+                    version="0.1.0",
                 )
             )
     return records, sets
 
 
 def write_recording(folder: Path) -> None:
-    """The two files that a recording consists of, as the dashboard finds them."""
+    """The files that a recording consists of, as the dashboard finds them."""
     from cache.run_store import RunStore
 
     folder.mkdir(parents=True, exist_ok=True)
     atlas = make_atlas()
     atlas.save(folder / "tiny.atlas.npz")
+    (folder / "tiny.anatomy.json").write_text(json.dumps(ANATOMY.to_dict()))
     records, sets = make_runs(atlas)
     with RunStore(folder / "store") as store:
         for items in sets:

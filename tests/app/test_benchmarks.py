@@ -1,22 +1,64 @@
-"""Benchmarks: curves, paired tests, flipped items, and the way to one of them in Compare."""
+"""Benchmarks: curves, the way from a mark to an item in Compare, paired tests, regimes, cost, scores from elsewhere."""
 
 from dataclasses import replace
 
+from core.runs.records import ItemSet
+from dashboard import results, services
 from tests.app.conftest import texts
 
+QUESTION = "<script>alert(1)</script> ![x](http://evil.example/x.png) $\\frac{1}{2}$ :material/home: " + "w" * 300
 
-def test_shows_scores_regimes_pairs_and_flipped_items(recorded, engine, open_page):
+
+def frame(at, column: str):
+    """The first table on the page that has this column."""
+    return next(d.value for d in at.dataframe if column in d.value)
+
+
+def links(at) -> list[str]:
+    return [link.proto.query_string for link in at.page_link if link.value == "Compare"]
+
+
+def test_shows_scores_flips_pairs_regimes_and_costs(recorded, engine, open_page):
     at = open_page("benchmarks", budget="6", curves=["math_aware", "uniform"])
     assert not at.exception
-    assert len(at.get("vega_lite_chart")) == 1
-    pairs, flipped = at.dataframe[0].value, at.dataframe[1].value
+    assert len(at.get("vega_lite_chart")) == 3  # scores, flips by task, cost
+    pairs = frame(at, "a_only")
     assert len(pairs) == 3  # full, math_aware, uniform
     assert set(pairs["n"]) == {40}
-    assert {"lost", "gained"} >= set(flipped["change"])
+    assert pairs.interval.str.contains(" to ").all()
     read = texts(at)
-    assert "Exact McNemar test on the same 40 math items" in read
+    assert "the same 40 math items: exact McNemar test" in read
     assert "may go unseen" in read
-    assert "layers dropped" in read
+    assert "from right to wrong" in read
+    assert "At 6 dropped layers the regime is" in read
+    assert "the Pareto front" in read and "FLOPs are estimated" in read
+
+
+def test_flipped_items_open_in_compare_with_their_plan(recorded, engine, open_page):
+    at = open_page("benchmarks", budget="6", curves=["math_aware"], plan="math_aware")
+    outcomes = services.outcomes("tiny")
+    expected = results.flipped(outcomes, "math_aware", 6, "math")
+    assert len(expected) > 0
+    first = links(at)[0]
+    assert "a=math_aware" in first and f"sample={expected.item_id[0]}" in first and "budget=6" in first
+
+
+def test_a_plan_that_the_present_calibration_would_not_choose_is_linked_by_its_layers(
+    recorded, engine, open_page, monkeypatch
+):
+    measured = services.measured_as("tiny", "math_aware", 6)
+    monkeypatch.setattr(services, "plan", lambda _atlas, criterion, _budget: replace(measured, dropped=(1, 2)))
+    at = open_page("benchmarks", budget="6", curves=["math_aware"])
+    assert "a=manual" in links(at)[0]
+    assert [part for part in links(at)[0].split("&") if part.startswith("manual=")] == [
+        f"manual={i}" for i in measured.dropped
+    ]
+
+
+def test_only_lost_or_only_gained_items(recorded, engine, open_page):
+    at = open_page("benchmarks", budget="6", curves=["math_aware"], change="lost")
+    assert not at.exception
+    assert {b.value for b in at.get("badge") if "→" in str(b.value)} <= {"right → wrong"}
 
 
 def test_by_task_and_retention(recorded, engine, open_page):
@@ -31,7 +73,6 @@ def test_says_which_plans_coincide(recorded, engine, open_page):
 
 
 def test_without_runs_it_points_to_the_runs_page(nothing, engine, open_page, monkeypatch):
-    from dashboard import services
     from tests.app.synthetic import SPEC
 
     monkeypatch.setattr(services, "spec", lambda model_id: SPEC)
@@ -41,26 +82,62 @@ def test_without_runs_it_points_to_the_runs_page(nothing, engine, open_page, mon
 
 
 def test_bad_values_in_the_link_never_crash(recorded, engine, open_page):
-    at = open_page("benchmarks", domain="x", by="y", measure="z", curves=["q"], budget="-1", interval="w")
+    at = open_page(
+        "benchmarks", domain="x", by="y", measure="z", curves=["q"], budget="-1", interval="w", plan="p", cost="c"
+    )
     assert not at.exception
-    assert len(at.warning) == 6
+    assert len(at.warning) == 8
+
+
+def own_runs(change, keep=lambda r: r.plan.criterion in ("full", "uniform")) -> None:
+    """Put changed copies of recorded runs into the user's store."""
+    from cache.run_store import RunStore
+    from core.runs.library import user_runs_path
+
+    with RunStore(user_runs_path()) as store:
+        for record in [r for r in services.records("tiny") if keep(r)]:
+            store.put(change(record))
+        store.put_items(ItemSet("own", "math", "test", "ownmath", ()))
+
+
+def first_ten(record):
+    ten = {k: getattr(record, k)[:10] for k in ("item_ids", "correct", "gold_nll")}
+    return replace(record, data_hash=f"own{record.domain}", benchmark="own", **ten)
 
 
 def test_scores_are_never_mixed_over_item_sets(recorded, engine, open_page):
     """A small sweep of one's own asks some of the recorded items again: its runs are another set, to choose by hand."""
-    from cache.run_store import RunStore
-    from core.runs.library import user_runs_path
-    from core.runs.records import ItemSet
-    from dashboard import services
-
-    with RunStore(user_runs_path()) as store:
-        for record in [r for r in services.records("tiny") if r.plan.criterion in ("full", "uniform")]:
-            small = {"item_ids": record.item_ids[:10], "correct": record.correct[:10], "gold_nll": record.gold_nll[:10]}
-            store.put(replace(record, data_hash=f"own{record.domain}", **small))
-        store.put_items(ItemSet("own", "math", "test", "ownmath", ()))
+    own_runs(first_ten)
     at = open_page("benchmarks", curves=["uniform"])
     assert not at.exception
-    assert set(at.dataframe[0].value["n"]) == {40}
-    at = open_page("benchmarks", curves=["uniform"], data="10 items, ownmath")
+    assert set(frame(at, "a_only")["n"]) == {40}
+    at = open_page("benchmarks", curves=["uniform"], data="own, 10 items, ownmath")
     assert not at.exception
-    assert set(at.dataframe[0].value["n"]) == {10}
+    assert set(frame(at, "a_only")["n"]) == {10}
+
+
+def test_imported_scores_stand_beside_the_measured_ones_and_say_so(recorded, engine, open_page):
+    own_runs(lambda r: replace(first_ten(r), origin="imported", benchmark="![x](http://evil)"))
+    at = open_page("benchmarks", curves=["uniform"])
+    assert not at.exception
+    assert "Hollow marks were not measured here" in texts(at) and "(imported)" in texts(at)
+    assert "![x](" not in texts(at)
+    assert set(frame(at, "a_only")["n"]) == {40}  # and no test mixes them with the others
+    assert len(services.reference_points("tiny", "math")) == 8
+
+
+def test_hostile_questions_are_shown_as_text(recorded, engine, open_page, monkeypatch):
+    honest = services.item_sets("tiny")
+
+    def hostile(items: ItemSet) -> ItemSet:
+        return replace(items, items=tuple(replace(i, question=QUESTION, answer=QUESTION) for i in items.items))
+
+    monkeypatch.setattr(services, "item_sets", lambda _model: {h: hostile(s) for h, s in honest.items()})
+    services._flips.clear()
+    at = open_page("benchmarks", budget="6", curves=["math_aware"])
+    services._flips.clear()
+    assert not at.exception
+    assert QUESTION in [t.value for t in at.text]
+    read = [str(e.value) for kind in ("markdown", "caption", "badge", "info") for e in at.get(kind)]
+    for piece in ("<script>", "![x](", "$\\frac", ":material/home:"):
+        assert not [text for text in read if piece in text]

@@ -32,10 +32,24 @@ def free_port() -> int:
 
 
 @contextmanager
-def running_app(environment: dict[str, str] | None = None, timeout: float = 180.0) -> Iterator[str]:
-    """Start `streamlit run` as a user would, wait until it is healthy, and stop it at the end."""
+def running_app(environment: dict[str, str] | None = None, before: str = "") -> Iterator[str]:
+    """The address of the app, started as a user would start it."""
+    with running_server(environment, before=before) as (address, _pid):
+        yield address
+
+
+@contextmanager
+def running_server(
+    environment: dict[str, str] | None = None, timeout: float = 180.0, before: str = ""
+) -> Iterator[tuple[str, int]]:
+    """Start `streamlit run`, wait until it is healthy, and stop it at the end: (address, process id).
+
+    Args:
+        before: Python code that its process runs first.
+    """
     port = free_port()
-    command = [sys.executable, "-m", "streamlit", "run", "dashboard/app.py"]
+    started = ["-c", f"{before}\nfrom streamlit.web.cli import main; main()"] if before else ["-m", "streamlit"]
+    command = [sys.executable, *started, "run", "dashboard/app.py"]
     command += ["--server.address=127.0.0.1", f"--server.port={port}"]
     process = subprocess.Popen(command, cwd=settings.ROOT, env={**os.environ, **(environment or {})})
     address = f"http://127.0.0.1:{port}"
@@ -49,7 +63,7 @@ def running_app(environment: dict[str, str] | None = None, timeout: float = 180.
                 if time.monotonic() > until or process.poll() is not None:
                     raise
                 time.sleep(0.5)
-        yield address
+        yield address, process.pid
     finally:
         process.terminate()
         process.wait(20)

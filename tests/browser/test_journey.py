@@ -54,7 +54,7 @@ def test_tour_slider_answers_and_regimes(page):
     page.get_by_text(re.compile(r"^7 of \d+ layers")).wait_for()
     page.wait_for_url(re.compile(r"budget=7"))
 
-    page.get_by_role("link", name=re.compile("the same question")).click()
+    page.get_by_role("link", name="Compare these").click()
     page.get_by_role("heading", name="Where does the pruned model go wrong?").wait_for()
     assert page.locator("[data-testid=stSlider] input[type=range]").first.input_value() == "7"
     if any(settings.TINY_DIR.glob("*.safetensors")):
@@ -76,6 +76,8 @@ def test_a_click_on_a_strip_makes_a_plan_by_hand(page, app):
     cells.nth(2).click()
     page.wait_for_url(re.compile(r"manual="))
     page.get_by_text("by hand").first.wait_for()
+    page.get_by_role("button", name="Undo").click()
+    page.wait_for_url(lambda url: "manual=" not in url)
 
 
 def test_bad_links_do_not_break_a_page(page, app):

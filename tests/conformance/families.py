@@ -1,7 +1,13 @@
-"""One tiny random model of each family, with image inputs, built from its configuration without any download."""
+"""One tiny random model of each family, with image inputs, built from its configuration without any download.
 
+`python -m tests.conformance.families` prints the table of families and plans that ARCHITECTURE.md holds.
+"""
+
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import combinations
+from math import comb
 from typing import Any
 
 import torch
@@ -44,6 +50,7 @@ QWEN_VISION: dict[str, Any] = {
     "in_channels": 3,
     "in_chans": 3,
 }
+EXPERTS = {"moe_intermediate_size": 16, "num_experts_per_tok": 2}
 MROPE = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [1, 1, 2]}
 QWEN_TOKENS = {"image_token_id": IMAGE, "video_token_id": 96, "vision_start_token_id": 97, "vision_end_token_id": 98}
 
@@ -58,6 +65,12 @@ class Family:
     n_image_tokens: int
     structural: tuple[int, ...] = ()
     attention: tuple[int, ...] = tuple(range(N_LAYERS))  # of which any plan must keep one
+
+    def plans(self) -> list[tuple[int, ...]]:
+        """What can be dropped: every set of layers that leaves one, the structural ones, and an attention layer."""
+        free = [i for i in range(N_LAYERS) if i not in self.structural]
+        sets = (dropped for n in range(1, N_LAYERS) for dropped in combinations(free, n))
+        return [dropped for dropped in sets if not set(self.attention) <= set(dropped)]
 
 
 def _plain(size: int = 32) -> Callable[[], dict[str, Tensor]]:
@@ -164,6 +177,30 @@ FAMILIES = {
             (0, 1),
         ),
         Family(
+            "qwen3_vl_moe",  # experts in every second layer
+            {
+                "text_config": {
+                    **TEXT,
+                    **EXPERTS,
+                    "num_local_experts": 4,
+                    "decoder_sparse_step": 2,
+                    "rope_parameters": {**MROPE, "mrope_interleaved": True},
+                },
+                "vision_config": {
+                    **QWEN_VISION,
+                    "depth": 3,
+                    "intermediate_size": 48,
+                    "out_hidden_size": 32,
+                    "num_position_embeddings": 64,
+                    "deepstack_visual_indexes": [0, 1],
+                },
+                **QWEN_TOKENS,
+            },
+            _patches(),
+            4,
+            (0, 1),
+        ),
+        Family(
             "internvl",
             {
                 "text_config": {"model_type": "qwen2", **TEXT},
@@ -255,6 +292,52 @@ FAMILIES = {
             4,
         ),
         Family(
+            "glm4v_moe",  # experts from the third layer on
+            {
+                "text_config": {
+                    **TEXT,
+                    **EXPERTS,
+                    "n_routed_experts": 4,
+                    "n_shared_experts": 1,
+                    "first_k_dense_replace": 2,
+                    "rope_parameters": {**MROPE, "partial_rotary_factor": 1.0},
+                },
+                "vision_config": {**QWEN_VISION, "intermediate_size": 48, "out_hidden_size": 32, "image_size": 32},
+                "image_token_id": IMAGE,
+                "video_token_id": 96,
+                "image_start_token_id": 97,
+                "image_end_token_id": 98,
+                "video_start_token_id": 94,
+                "video_end_token_id": 93,
+            },
+            _patches(),
+            4,
+        ),
+        Family(
+            "llama4",  # experts in every second layer, no position embedding in every third
+            {
+                "text_config": {
+                    **TEXT,
+                    "intermediate_size_mlp": 48,
+                    "num_local_experts": 4,
+                    "interleave_moe_layer_step": 2,
+                    "no_rope_layers": [1, 1, 0] * 2,
+                    "attention_chunk_size": 16,
+                },
+                "vision_config": {
+                    **VISION,
+                    "intermediate_size": 128,
+                    "vision_output_dim": 32,
+                    "projector_input_dim": 32,
+                    "projector_output_dim": 32,
+                },
+                "image_token_index": IMAGE,
+                "image_token_id": IMAGE,
+            },
+            _plain(),
+            4,
+        ),
+        Family(
             "aya_vision",
             {
                 "image_token_id": IMAGE,
@@ -331,7 +414,7 @@ def inputs(name: str, n_text: int = 7) -> dict[str, Tensor]:
     text = torch.randint(5, 90, (n_text,), generator=generator)
     ids = torch.cat(
         [
-            torch.tensor([1, 97 if "qwen" in name or name == "glm4v" else 3]),
+            torch.tensor([1, 97 if "qwen" in name or "glm4v" in name else 3]),
             torch.full((family.n_image_tokens,), IMAGE),
             text,
         ]
@@ -343,3 +426,20 @@ def inputs(name: str, n_text: int = 7) -> dict[str, Tensor]:
     if "grid" in "".join(made):
         made["mm_token_type_ids"] = (ids == IMAGE).long()
     return made
+
+
+def plan_table() -> str:
+    """Markdown: each family and the number of plans that its tests try."""
+    most = sum(comb(N_LAYERS, n) for n in range(1, N_LAYERS))
+    lines = [f"| family | plans of {N_LAYERS} layers | what any plan keeps |", "| --- | --- | --- |"]
+    for f in FAMILIES.values():
+        kept = f"layers {', '.join(map(str, f.structural))} (DeepStack)" if f.structural else "one layer"
+        if len(f.attention) < N_LAYERS:
+            kept = f"one of the attention layers {', '.join(map(str, f.attention))}"
+        n = len(f.plans())
+        lines.append(f"| {f.name} | {'all ' if n == most else ''}{n} | {kept} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(plan_table())

@@ -1,29 +1,34 @@
-"""Every family that transformers calls image-text-to-text: views, caches, similarities and the forest are right for it.
+"""Every family here: exports answer as views do, caches, similarities and the forest are right for it.
 
 Each family is one tiny random model of six layers with image inputs. Where a family has structural layers (DeepStack),
 plans leave them alone.
 """
 
-from collections.abc import Iterator
-from itertools import combinations
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from torch.nn.functional import cross_entropy
 from transformers import AutoModelForImageTextToText, PreTrainedModel
 
+from core import settings
 from core.errors import PlanError
+from core.pruning.plan import PruningPlan
 from core.vlm.encoding import Batch
-from core.vlm.forest import Tail, Walk, answer_outcomes, tape_layer_calls
-from core.vlm.generation import _next_token_logits, _prepared
-from core.vlm.loading import image_token_id, structural_layers
+from core.vlm.export import export_plan
+from core.vlm.forest import batch_outcomes
+from core.vlm.generation import _empty_cache, _next_token_logits, _prepared
+from core.vlm.loading import VLM, decoder_layers, describe, image_token_id, structural_layers
 from core.vlm.similarity import layer_states, span_similarities
+from core.vlm.tape import Tail
+from core.vlm.tiny.model import build_tokenizer
 from core.vlm.view import pruned_view
-from tests.conformance.families import FAMILIES, IMAGE, N_LAYERS, build, inputs
+from tests.conformance.families import FAMILIES, IMAGE, N_LAYERS, build, inputs, plan_table
 
 pytestmark = pytest.mark.slow
 SPECIAL = [2, *range(90, 100)]  # end, image and video tokens, which random weights would put into an answer
-TRIED: dict[str, int] = {}
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
@@ -36,21 +41,13 @@ def model(family: str) -> PreTrainedModel:
     return build(family)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def table() -> Iterator[None]:
-    yield
-    rows = "\n".join(f"  {name:<16} {n} plans" for name, n in TRIED.items())
-    if rows:
-        import sys
-
-        sys.stdout.write(f"\nviews equal to reloaded checkpoints, by family:\n{rows}\n")
+def in_memory(model: PreTrainedModel) -> VLM:
+    """The tokenizer has nothing to do with the model: exports copy it, and nothing here asks it for words."""
+    return VLM(model, build_tokenizer(), describe(model, model.config.model_type, "test"))
 
 
-def all_plans(family: str) -> list[tuple[int, ...]]:
-    free = [i for i in range(N_LAYERS) if i not in FAMILIES[family].structural]
-    most = min(len(free), N_LAYERS - 1)
-    plans = [dropped for n in range(1, most + 1) for dropped in combinations(free, n)]
-    return [dropped for dropped in plans if not set(FAMILIES[family].attention) <= set(dropped)]
+def test_the_table_of_families_is_the_one_that_is_tried() -> None:
+    assert plan_table() in (settings.ROOT / "ARCHITECTURE.md").read_text()
 
 
 def test_a_hybrid_decoder_keeps_an_attention_layer() -> None:
@@ -63,31 +60,48 @@ def test_what_is_found_without_a_table(family: str, model: PreTrainedModel) -> N
     assert image_token_id(model) == IMAGE
 
 
-def test_every_view_equals_its_reloaded_checkpoint(family: str, model: PreTrainedModel, tmp_path: Path) -> None:
+def test_every_export_answers_as_its_view(family: str, model: PreTrainedModel, tmp_path: Path) -> None:
+    """Both ways of exporting, from memory and from files, write the same bytes, which plain transformers loads."""
     batch = inputs(family)
+    full = tmp_path / "full"
+    memory = in_memory(model)
+    model.save_pretrained(full)
+    memory.processor.save_pretrained(full)
+    weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    config = model.config.to_dict()
     with torch.inference_mode():
         before = model(**batch).logits
-        for dropped in all_plans(family):
-            view = pruned_view(model, dropped)
-            ours = view(**batch).logits
-            view.save_pretrained(tmp_path)
-            again = AutoModelForImageTextToText.from_pretrained(tmp_path).eval()
+        for dropped in FAMILIES[family].plans():
+            plan = PruningPlan(memory.spec.model_id, N_LAYERS, dropped)
+            saved, copied = (
+                export_plan(vlm, plan, tmp_path / name, verify=False).out
+                for vlm, name in ((memory, "saved"), (replace(memory, folder=full), "copied"))
+            )
+            for file in ("model.safetensors", "config.json"):
+                assert (saved / file).read_bytes() == (copied / file).read_bytes(), (dropped, file)
+            again = AutoModelForImageTextToText.from_pretrained(copied).eval()
+            for parameter in again.parameters():
+                parameter.data = parameter.data.clone()  # aligned as the model's are: kernels of experts depend on it
+            ours = pruned_view(model, dropped)(**batch).logits
             assert (again(**batch).logits - ours).abs().max() == 0, dropped
             assert not torch.equal(ours, before), dropped
+            shutil.rmtree(saved)
+            shutil.rmtree(copied)
         assert torch.equal(model(**batch).logits, before)
-    TRIED[family] = len(all_plans(family))
+    assert model.config.to_dict() == config
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in model.state_dict().items())
 
 
 def test_cached_greedy_tokens_equal_uncached_ones(family: str, model: PreTrainedModel) -> None:
     batch = inputs(family)
     prompt = _prepared(model, batch)
-    for dropped in all_plans(family)[::5]:
+    for dropped in FAMILIES[family].plans()[::5]:
         view = pruned_view(model, dropped)
         options = {"max_new_tokens": 5, "do_sample": False, "suppress_tokens": SPECIAL}
         cached = view.generate(**batch, **options)
         assert torch.equal(cached, view.generate(**batch, **options, use_cache=False)), dropped
         ids: list[int] = []
-        stream = _next_token_logits(pruned_view(model, dropped), prompt, ids)
+        stream = _next_token_logits(view, prompt, ids, _empty_cache(view))
         for expected in cached[0, batch["input_ids"].shape[1] :].tolist():
             logits = next(stream).clone()
             logits[SPECIAL] = -torch.inf
@@ -102,7 +116,7 @@ def test_similarity_of_each_layer_is_its_own_change(family: str, model: PreTrain
         model(**batch, use_cache=False)
     assert len(before) == len(after) == N_LAYERS
     ours = span_similarities(before, after, torch.ones(1, 1, batch["input_ids"].shape[1], dtype=torch.bool))[0, 0, :, 0]
-    for i, layer in enumerate(model.get_decoder().layers):
+    for i, layer in enumerate(decoder_layers(model)):
         seen: dict[str, torch.Tensor] = {}
 
         def hook(_m: object, args: tuple, kwargs: dict, out: object, seen: dict = seen) -> None:
@@ -122,18 +136,11 @@ def test_the_forest_equals_views(family: str, model: PreTrainedModel) -> None:
     answer = torch.zeros_like(batch["input_ids"], dtype=torch.bool)
     answer[:, -4:] = True
     taken = Batch(batch, batch["input_ids"] == IMAGE, ~answer, answer)
-    plans = [(), *all_plans(family)]
-    tail = Tail(model)
+    plans = [PruningPlan(family, N_LAYERS, dropped) for dropped in ((), *FAMILIES[family].plans())]
+    gold = batch["input_ids"][0, -4:]
     with torch.inference_mode():
-        forest = Walk(model, tape_layer_calls(model, batch))
-        seen = set()
-        for state, served in forest.finished([frozenset(p) for p in plans]):
-            hit, nll = answer_outcomes(tail, taken, state)
-            for i in served:
-                logits = pruned_view(model, plans[i])(**batch).logits[0, -5:-1].float()
-                gold = batch["input_ids"][0, -4:]
-                loss = torch.nn.functional.cross_entropy(logits, gold)
-                torch.testing.assert_close(nll[0], loss, atol=1e-5, rtol=1e-5)
-                assert bool(hit[0]) == bool((logits.argmax(-1) == gold).all())
-                seen.add(i)
-    assert seen == set(range(len(plans)))
+        hit, nll, _ = batch_outcomes(model, Tail(model), [plan.kept for plan in plans], taken)
+        for i, plan in enumerate(plans):
+            logits = pruned_view(model, plan.dropped)(**batch).logits[0, -5:-1].float()
+            assert nll[i, 0] == pytest.approx(float(cross_entropy(logits, gold)), rel=1e-5, abs=1e-5)
+            assert bool(hit[i, 0]) == bool((logits.argmax(-1) == gold).all())

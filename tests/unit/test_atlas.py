@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import CalibrationError
-from core.pruning.atlas import TOKEN_KINDS, SimilarityAtlas
+from core.pruning.atlas import TOKEN_KINDS, GreedyOrder, SimilarityAtlas
 from tests.atlases import make_atlas
 
 TWO = {"math": [[0.9, 0.5, 0.8], [0.7, 0.7, 0.8]], "general": [[0.2, 0.4, 0.6]]}
@@ -157,7 +157,8 @@ def test_missing_file_says_what_to_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", ["empty", "text", "half", "flipped", "folder", "npy", "no header", "list", "json", "shape", "pickle"]
+    "kind",
+    ["empty", "text", "half", "flipped", "folder", "npy", "no header", "list", "json", "shape", "pickle", "order"],
 )
 def test_damaged_files_are_one_clear_error(tmp_path: Path, kind: str) -> None:
     """Regression: half a file ended in zipfile.BadZipFile, a flipped byte in zlib.error."""
@@ -188,6 +189,9 @@ def test_damaged_files_are_one_clear_error(tmp_path: Path, kind: str) -> None:
         np.savez(path, **{**arrays, "header": np.frombuffer(b"[1]", np.uint8)})
     elif kind == "json":
         np.savez(path, **{**arrays, "header": np.frombuffer(b"{", np.uint8)})
+    elif kind == "order":
+        broken = json.dumps({**atlas._header(), "greedy": {"layers": [1, 1]}}).encode()
+        np.savez(path, **{**arrays, "header": np.frombuffer(broken, np.uint8)})
     elif kind == "shape":
         np.savez(path, **{**arrays, "values": atlas.values[:1]})
     else:
@@ -205,3 +209,39 @@ def test_an_atlas_of_another_version_is_not_misread(tmp_path: Path) -> None:
         np.savez(path, header=header, values=atlas.values, n_tokens=atlas.n_tokens)
         with pytest.raises(CalibrationError, match="another version"):
             SimilarityAtlas.load(path)
+
+
+def test_a_merged_atlas_takes_the_other_ones_domains_and_keeps_its_own() -> None:
+    ours = make_atlas(TWO)
+    theirs = make_atlas({"general": [[0.1, 0.1, 0.1], [0.3, 0.3, 0.3]], "mine": [[0.6, 0.6, 0.6]]})
+    merged = ours.merged(theirs)
+    assert merged.domains == ("math", "general", "mine")
+    assert merged.mean("math") == pytest.approx([0.8, 0.6, 0.8])
+    assert merged.mean("general") == pytest.approx([0.2, 0.2, 0.2])
+    assert merged.mean("mine") == pytest.approx([0.6, 0.6, 0.6])
+    assert len(merged.n_tokens) == len(merged.samples) == 5
+    with pytest.raises(CalibrationError, match="recompute both"):
+        ours.merged(replace(theirs, revision="another"))
+
+
+ORDER = GreedyOrder((1,), (0.25, np.inf), (0, 2), "0123", (("math", 2), ("general", 1)), "cpu", "2026-01-02")
+
+
+def test_a_greedy_order_is_kept_beside_the_similarities(tmp_path: Path) -> None:
+    atlas = make_atlas(TWO)
+    ordered = replace(atlas, greedy=ORDER)
+    assert ordered.data_hash == atlas.data_hash  # what the similarities were measured on is the same
+    ordered.save(tmp_path / "atlas.npz")
+    back = SimilarityAtlas.load(tmp_path / "atlas.npz")
+    assert back.greedy == ORDER
+    np.testing.assert_array_equal(back.values, atlas.values)
+    theirs = make_atlas({"mine": [[0.6, 0.6, 0.6]]})
+    assert ordered.merged(theirs).greedy == theirs.merged(ordered).greedy == ORDER
+
+
+def test_a_file_from_before_greedy_orders_still_loads(tmp_path: Path) -> None:
+    atlas = make_atlas(TWO)
+    header = {k: v for k, v in atlas._header().items() if k != "greedy"}
+    arrays = {"values": atlas.values, "n_tokens": atlas.n_tokens}
+    np.savez(tmp_path / "old.npz", header=np.frombuffer(json.dumps(header).encode(), np.uint8), **arrays)
+    assert SimilarityAtlas.load(tmp_path / "old.npz").greedy is None

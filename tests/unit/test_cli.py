@@ -13,6 +13,7 @@ from core import cli, settings
 from core.data.samples import draw_samples
 from core.pruning.atlas import SimilarityAtlas
 from core.runs import library
+from core.vlm import forest
 from core.vlm.similarity import compute_atlas
 from tests.models import random_vlm
 
@@ -71,6 +72,18 @@ def test_ask_full_and_pruned(capsys: pytest.CaptureFixture[str], picture: Path, 
     assert code == 0 and json.loads(stdout)["plan"]["dropped"] == [3, 9]
 
 
+def test_ask_takes_generation_settings(capsys: pytest.CaptureFixture[str], picture: Path) -> None:
+    args = ("ask", "--image", str(picture), "--question", "How many shapes are there?", "--json")
+    code, stdout, _ = run(capsys, *args, "--max-new-tokens", "1", "--top", "3")
+    document = json.loads(stdout)
+    assert code == 0 and (document["tokens"], document["stopped"]) == (1, "length")
+    (step,) = document["steps"]
+    assert set(step) == {"token_id", "text", "top"} and len(step["top"]) == 3 and step["top"][0][0] == step["text"]
+    hot = (*args, "--temperature", "50", "--top-p", "0.9", "--max-new-tokens", "8")
+    answers = [json.loads(run(capsys, *hot, "--seed", str(seed))[1])["answer"] for seed in (1, 1, 2)]
+    assert answers[0] == answers[1] != answers[2]
+
+
 def test_calibrate_saves_an_atlas_that_plan_then_finds(capsys: pytest.CaptureFixture[str], home: Path) -> None:
     code, stdout, _ = run(capsys, "calibrate", "--samples", "4", "--json")
     document = json.loads(stdout)
@@ -78,6 +91,53 @@ def test_calibrate_saves_an_atlas_that_plan_then_finds(capsys: pytest.CaptureFix
     assert SimilarityAtlas.load(library.user_atlas_path("tiny")).domains == ("math", "general")
     code, stdout, _ = run(capsys, "plan", "--criterion", "math_aware", "--budget", "3", "--json")
     assert code == 0 and len(json.loads(stdout)["dropped"]) == 3
+
+
+@pytest.mark.slow
+def test_calibrate_greedy_is_kept_and_continued(
+    capsys: pytest.CaptureFixture[str], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings, "RECORDED_DIR", home / "none")  # the recorded atlas has an order already
+    args = ("calibrate", "--samples", "2", "--greedy", "--json")
+    real, rounds = forest.score_plans, []
+
+    def stopped(vlm: Any, plans: Any, *rest: Any, **named: Any) -> Any:
+        rounds.append(len(plans))
+        if len(rounds) == 4:
+            raise KeyboardInterrupt
+        return real(vlm, plans, *rest, **named)
+
+    monkeypatch.setattr(forest, "score_plans", stopped)
+    code, _, stderr = run(capsys, *args)
+    assert code == 2 and "finished items are kept" in stderr and rounds == [1, 14, 13, 12]
+    code, _, stderr = run(capsys, "plan", "--criterion", "greedy", "--budget", "3")
+    assert code == 2 and "stopped after 2 layers: run python -m core calibrate --model tiny --greedy" in stderr
+    document = json.loads(run(capsys, *args)[1])["greedy"]
+    assert rounds[4:] == list(range(12, 0, -1)) and sorted(document["layers"]) == list(range(1, 15))
+    run(capsys, "calibrate", "--samples", "3", "--json")  # new similarities, the same weights
+    chosen = json.loads(run(capsys, "plan", "--criterion", "greedy", "--budget", "3", "--json")[1])
+    assert chosen["dropped"] == sorted(document["layers"][:3])
+
+
+@pytest.mark.slow
+def test_search_writes_a_plan_that_ask_takes(
+    capsys: pytest.CaptureFixture[str], home: Path, picture: Path, tmp_path: Path
+) -> None:
+    few = ("--budget", "2", "--plans", "20", "--validation", "8", "--limit", "8", "--out", str(tmp_path / "plan.json"))
+    code, stdout, stderr = run(capsys, "search", "--domain", "general", *few, "--json")
+    document = json.loads(stdout)
+    assert code == 0, stderr
+    assert document["criterion"] == "search:general" and document["plans_tried"] == 20
+    assert [rival["chosen_on"] for rival in document["against"]] == ["validation", "test"]
+    assert {"value", "low", "high"} == set(document["against"][0]["difference"])
+    assert document["validation"]["data_hash"] != document["test"]["data_hash"]
+    code, stdout, _ = run(capsys, "search", "--domain", "general", *few)  # from what the first one kept
+    assert code == 0 and "Exact match on 8 test items" in stdout and "test: optimistic" in stdout
+    args = ("ask", "--image", str(picture), "--question", "How many?", "--plan", str(tmp_path / "plan.json"), "--json")
+    code, stdout, _ = run(capsys, *args)
+    assert code == 0 and json.loads(stdout)["plan"]["dropped"] == document["dropped"]
+    listed = json.loads(run(capsys, "runs", "list", "--json")[1])
+    assert [r["n"] for r in listed if (r["criterion"], r["n_drop"]) == ("search:general", 2)] == [8]
 
 
 def test_sweep_then_runs_then_resume(capsys: pytest.CaptureFixture[str], home: Path, tmp_path: Path) -> None:
@@ -120,6 +180,8 @@ BAD = {
     "no such atlas": ("plan", "--criterion", "uniform", "--budget", "2", "--atlas", "/nowhere/a.npz"),
     "text as image": ("ask", "--image", "TEXT", "--question", "hi"),
     "no such image": ("ask", "--image", "/nowhere/x.png", "--question", "hi"),
+    "no nucleus": ("ask", "--image", "PICTURE", "--question", "hi", "--temperature", "1", "--top-p", "0"),
+    "no such temperature": ("ask", "--image", "PICTURE", "--question", "hi", "--temperature", "nan"),
     "empty question": ("ask", "--image", "PICTURE", "--question", "  "),
     "text as plan": ("ask", "--image", "PICTURE", "--question", "hi", "--plan", "TEXT"),
     "criterion without budget": ("ask", "--image", "PICTURE", "--question", "hi", "--criterion", "uniform"),
@@ -129,6 +191,10 @@ BAD = {
     "text as runs": ("runs", "import", "TEXT"),
     "bad split": ("tiny", "evaluate", "--split", "tset"),
     "bad domain": ("calibrate", "--domains", "maths"),
+    "search of an unknown domain": ("search", "--domain", "maths", "--budget", "2"),
+    "search of too few plans": ("search", "--domain", "math", "--budget", "2", "--plans", "2", "--limit", "2"),
+    "a searched plan from an atlas": ("plan", "--criterion", "search", "--budget", "2", "--atlas", "ATLAS"),
+    "no greedy order": ("plan", "--criterion", "greedy", "--budget", "2", "--atlas", "ATLAS"),
     "bad device": ("ask", "--image", "PICTURE", "--question", "hi", "--device", "gpu9x"),
 }
 

@@ -1,6 +1,7 @@
 """Criteria: what each drops, on atlases small enough to work out by hand, and what all of them never do."""
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -9,13 +10,19 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from core.errors import CalibrationError, PlanError
-from core.pruning.atlas import SimilarityAtlas
+from core.pruning.atlas import GreedyOrder, SimilarityAtlas
 from core.pruning.criteria import Options, best_spaced, build_plan, get_criterion, list_criteria, ranked_layers
 from core.pruning.plan import protected_layers
 from tests.atlases import make_atlas
 
 NAMES = [c.name for c in list_criteria()]
-NESTED = ["math_aware", "non_math_aware", "mixed", "deepest", "interlace"]
+NESTED = ["math_aware", "non_math_aware", "mixed", "deepest", "interlace", "greedy"]
+
+
+def with_order(atlas: SimilarityAtlas, layers: Sequence[int]) -> SimilarityAtlas:
+    """The atlas with a greedy order that spares the ends."""
+    protected = tuple(sorted(protected_layers(atlas.n_layers, atlas.structural)))
+    return replace(atlas, greedy=GreedyOrder(tuple(layers), (0.0,) * (len(layers) + 1), protected, "made up", ()))
 
 
 @st.composite
@@ -25,7 +32,9 @@ def atlases(draw: st.DrawFn) -> SimilarityAtlas:
     # few distinct values, so that ties happen
     row = st.lists(st.sampled_from([-0.5, 0.0, 0.25, 0.5, 0.75, 0.9, 1.0]), min_size=depth, max_size=depth)
     rows = st.lists(row, min_size=1, max_size=3)
-    return make_atlas({"math": draw(rows), "general": draw(rows)}, structural=structural)
+    atlas = make_atlas({"math": draw(rows), "general": draw(rows)}, structural=structural)
+    free = sorted(set(range(depth)) - protected_layers(depth, structural))
+    return with_order(atlas, draw(st.permutations(free)))
 
 
 @given(atlases(), st.sampled_from(NAMES), st.booleans(), st.integers(0, 3), st.data())
@@ -40,6 +49,9 @@ def test_a_plan_has_its_budget_and_spares_protected_layers(
         plan = build_plan(atlas, name, n_drop, seed=seed, protect_ends=ends)
     except PlanError:
         assert name in ("block", "interlace")  # the only ones that can have no answer
+        return
+    except CalibrationError:  # the order was calibrated with the ends protected
+        assert name == "greedy" and protected != set(atlas.greedy.protected)
         return
     assert plan.n_drop == n_drop  # so the layers are distinct too: plans drop duplicates
     assert not protected & set(plan.dropped)
@@ -291,3 +303,24 @@ def test_a_domain_of_ones_own_ranks_by_itself() -> None:
     assert build_plan(atlas, "domain:math", 2) == replace(build_plan(atlas, "math_aware", 2), criterion="domain:math")
     with pytest.raises(CalibrationError, match="did you mean 'maps'"):
         build_plan(atlas, "domain:map", 1)
+
+
+# ------------------------------------------------------------------------------------------------ greedy
+
+
+def test_greedy_takes_the_first_of_its_order() -> None:
+    atlas = with_order(flat(6), (3, 1, 4, 2))
+    assert [build_plan(atlas, "greedy", n).dropped for n in (1, 2, 3)] == [(3,), (1, 3), (1, 3, 4)]
+
+
+@pytest.mark.parametrize(
+    ("atlas", "ends", "words"),
+    [
+        (flat(6), True, "has no greedy order: run python -m core calibrate --model model --greedy$"),
+        (with_order(flat(6), (3,)), True, "stopped after 1 layers: run .* --greedy to go on$"),
+        (with_order(flat(6), (3, 1, 4, 2)), False, "layers protected: 0, 5; it says nothing of other plans"),
+    ],
+)
+def test_greedy_says_what_its_order_lacks(atlas: SimilarityAtlas, ends: bool, words: str) -> None:
+    with pytest.raises(CalibrationError, match=words):
+        build_plan(atlas, "greedy", 2, protect_ends=ends)

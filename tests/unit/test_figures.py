@@ -3,7 +3,8 @@
 import pandas as pd
 import pytest
 
-from core.pruning import PruningPlan, build_plan, list_criteria
+from core.analysis.regimes import Boundary
+from core.pruning import build_plan, list_criteria
 from dashboard import figures, results, score_figures
 from tests.app.synthetic import LAYERS, make_atlas
 
@@ -33,18 +34,6 @@ def test_domain_aware_criteria_are_solid_and_baselines_are_not():
 def test_an_unknown_criterion_always_looks_the_same_and_a_variant_looks_like_its_base():
     assert figures.style_of("domain:birds") == figures.style_of("domain:birds")
     assert figures.style_of("spaced:mixed").color == figures.style_of("mixed").color
-
-
-def test_marks_keep_a_contrast_of_3_on_both_backgrounds():
-    def luminance(color: str) -> float:
-        parts = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-        r, g, b = (p / 12.92 if p <= 0.03928 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
-        return 0.2126 * r + 0.7152 * g + 0.0722 * b
-
-    for name, style in figures.STYLES.items():
-        for background in ("#ffffff", "#10181f"):
-            low, high = sorted((luminance(style.color), luminance(background)))
-            assert (high + 0.05) / (low + 0.05) >= 3, (name, background)
 
 
 def test_heatmap_has_one_row_per_domain_and_opens_into_tasks(atlas):
@@ -80,16 +69,6 @@ def test_span_map_has_every_span_and_one_best_per_length(atlas):
     frame = figures.span_frame(atlas, "math", "all")
     assert len(frame) == LAYERS * (LAYERS + 1) // 2
     assert frame[frame.best].length.tolist() == list(range(1, LAYERS + 1))
-
-
-def test_strips_say_dropped_kept_and_protected():
-    plan = PruningPlan("m", 6, (2, 3), "deepest")
-    frame = figures.strip_frame([plan], frozenset({0, 5}))
-    assert frame.state.tolist() == ["protected", "kept", "dropped", "dropped", "kept", "protected"]
-    cells, crosses, _ = layers_of(figures.layer_strips(frame))
-    assert crosses["mark"]["text"] == "×"
-    assert crosses["transform"] == [{"filter": "datum.state == 'dropped'"}]
-    assert cells["encoding"]["fillOpacity"]["condition"]["value"] < 0.1  # hollow
 
 
 def points(criteria: list[str]) -> pd.DataFrame:
@@ -135,3 +114,68 @@ def test_the_key_of_a_curve_shows_its_dash_and_colour():
 
 def test_labels_are_the_names_of_the_command_line():
     assert [results.label(c.name) for c in list_criteria()] == [c.name for c in list_criteria()]
+
+
+def test_a_mark_is_clicked_by_criterion_and_budget_and_the_picked_one_wears_a_ring():
+    chart = score_figures.score_chart(points(["mixed", "deepest"]), ENVELOPE, 0.9, 16, picked=("mixed", 2)).to_dict()
+    click = next(p for p in chart["params"] if p["name"] == "point")
+    assert click["select"]["fields"] == ["criterion", "n_drop"]
+    ring = chart["layer"][-1]
+    assert ring["mark"]["filled"] is False
+    assert [(r["criterion"], r["n_drop"]) for r in chart["datasets"][ring["data"]["name"]]] == [("mixed", 2)]
+
+
+def test_plans_of_a_search_are_marks_without_a_line():
+    chart = score_figures.score_chart(points(["mixed", "search:local"]), ENVELOPE, 0.9, 16).to_dict()
+    lines = [c for c in chart["layer"] if c["mark"]["type"] == "line" and "strokeDash" in c["encoding"]]
+    assert {r["criterion"] for layer in lines for r in chart["datasets"][layer["data"]["name"]]} == {"mixed"}
+    assert figures.style_of("search:local").color == figures.STYLES["search"].color
+
+
+def test_boundaries_and_scores_from_elsewhere_are_drawn():
+    references = points(["uniform"]).assign(label="uniform (imported)", origin="imported", benchmark="x")
+    chart = score_figures.score_chart(
+        points(["mixed"]),
+        ENVELOPE,
+        0.9,
+        16,
+        regimes={1: "ranking-sensitive", 2: "converged"},
+        boundaries=[Boundary("ranking-sensitive", "ends", 1, 1, 2)],
+        references=references,
+    ).to_dict()
+    rows = [row for data in chart["datasets"].values() for row in data]
+    (edge,) = [row for row in rows if row.get("what")]
+    assert (edge["x"], edge["low"], edge["high"], edge["what"]) == (1.5, 1.5, 2.5, "ranking-sensitive ends")
+    assert {row["label"] for row in rows if row.get("origin")} == {"uniform (imported)"}
+
+
+def test_lost_items_point_left_and_gained_ones_right():
+    frame = pd.DataFrame({"task": ["count"], "lost": [3], "gained": [1], "n": [10]})
+    chart = score_figures.flip_chart(frame).to_dict()
+    rows = [row for data in chart["datasets"].values() for row in data if "share" in row]
+    assert {row["change"]: row["share"] for row in rows} == {"lost": -0.3, "gained": 0.1}
+
+
+def test_the_front_is_joined_from_the_cheapest_plan_on():
+    frame = pd.DataFrame(
+        [
+            ("mixed", "mixed", 2, "p2", 0.5, 0.4, 0.6, 40, 6.0, True),
+            ("random", "random", 3, "p3", 0.2, 0.1, 0.3, 40, 5.0, True),
+        ],
+        columns=["criterion", "label", "n_drop", "plan_id", "score", "low", "high", "n", "decode_flops", "front"],
+    )
+    chart = score_figures.cost_chart(frame, "decode_flops", (8.0, 0.9)).to_dict()
+    front = next(layer for layer in chart["layer"] if layer["mark"]["type"] == "line")
+    assert [row["decode_flops"] for row in chart["datasets"][front["data"]["name"]]] == [5.0, 6.0]
+    assert "estimated" in front["encoding"]["x"]["title"]
+
+
+def test_divergence_has_a_bar_for_every_token_and_plan():
+    frame = pd.DataFrame(
+        [("mixed, −2", "mixed", 1, "'7'", 0.1, 0.2, 0.3), ("mixed, −2", "mixed", 2, "'7'", 0.4, 0.5, 0.6)],
+        columns=["pane", "criterion", "step", "token", "kl", "full_nll", "plan_nll"],
+    )
+    chart = score_figures.divergence_chart(frame).to_dict()
+    rows = chart["datasets"][chart["data"]["name"]]
+    assert len({row["place"] for row in rows}) == 2  # equal tokens keep places of their own
+    assert chart["encoding"]["color"]["scale"]["range"] == [figures.style_of("mixed").color]

@@ -8,8 +8,9 @@ import torch
 
 from core.errors import PlanError
 from core.pruning.plan import PruningPlan
+from core.pruning.trie import trie_layers
 from core.vlm.encoding import encode_samples, sample_batches
-from core.vlm.forest import score_plans, trie_nodes
+from core.vlm.forest import score_plans
 from core.vlm.view import pruned_view
 from tests.models import random_vlm, some_samples
 
@@ -52,18 +53,18 @@ def test_outcomes_equal_views_run_one_by_one() -> None:
 
 
 def test_each_trie_node_is_computed_once() -> None:
-    # kept sequences of 0-5: dropping 1 or 2 shares layer 0; from the first split (1) on the prefixes are
-    # drop 1: 02 023 0234 02345 · drop 2: 01 013 0134 01345 · drop 1 and 2: 03 034 0345  -> 4 + 4 + 3
+    # kept sequences of 0-5: dropping 1 or 2 shares layer 0; behind it the prefixes are
+    # drop 1: 02 023 0234 02345 · drop 2: 01 013 0134 01345 · drop 1 and 2: 03 034 0345  -> 1 + 4 + 4 + 3
     plans = plans_of([(1,), (2,), (1, 2)])
-    assert trie_nodes(plans) == 11
+    assert len(trie_layers(plans)) == 12
     scores = score_plans(random_vlm(), plans, some_samples(), batch_size=6)
-    assert scores.layer_passes == 2 * 11  # two batches
+    assert scores.layer_passes == 2 * 12  # two batches
 
 
 def test_coinciding_plans_are_computed_once_and_reported_each() -> None:
     plans = [PruningPlan("random", 6, (2,), "a"), PruningPlan("random", 6, (2,), "b")]
-    scores = score_plans(random_vlm(), plans, some_samples())
-    assert scores.layer_passes == trie_nodes(plans) == 3
+    scores = score_plans(random_vlm(), plans, some_samples(), batch_size=64)
+    assert scores.layer_passes == len(trie_layers(plans)) == 5
     assert scores.gold_nll[0].tolist() == scores.gold_nll[1].tolist()
 
 

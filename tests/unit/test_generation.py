@@ -2,16 +2,19 @@
 
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 import torch
 
 from core.errors import ModelError, PlanError, SampleError
 from core.pruning.plan import PruningPlan
-from core.runs.records import Answer, GenerationConfig, TokenEvent
+from core.runs.records import Answer, GenerationConfig, TokenEvent, first_divergence
 from core.vlm.encoding import encode_prompts
 from core.vlm.engine import Engine, PaneDone
-from core.vlm.generation import Prompt, answer, prepare_prompt, stream_answer
+from core.vlm.generation import Prompt, _choose, answer, prepare_prompt, stream_answer
+from core.vlm.loading import VLM, describe, load_vlm
+from core.vlm.tiny.model import build_model, build_processor, build_tokenizer
 from core.vlm.view import pruned_view
 from tests.models import random_vlm, some_samples
 
@@ -34,21 +37,119 @@ def test_greedy_tokens_equal_generate(dropped: tuple[int, ...]) -> None:
     assert ours.tokens == len(ours.events)
 
 
-def test_top5_are_the_probabilities_of_the_chosen_token() -> None:
-    for event in answer(random_vlm(), None, SAMPLE.image, SAMPLE.question, LONG).events:
-        probabilities = [p for _, p in event.top5]
+def test_the_likeliest_tokens_come_on_request() -> None:
+    asked = answer(random_vlm(), None, SAMPLE.image, SAMPLE.question, replace(LONG, top=5))
+    for step, event in enumerate(asked.events):
+        probabilities = [p for _, p in asked.top(step)]
         assert probabilities == sorted(probabilities, reverse=True)
-        assert len(event.top5) == 5 and 0 < sum(probabilities) <= 1.0001
-        assert random_vlm().processor.tokenizer.decode([event.token_id]) == event.top5[0][0]
+        assert len(event.top) == 5 and 0 < sum(probabilities) <= 1.0001
+        assert random_vlm().processor.tokenizer.decode([event.token_id]) == event.top[0][0]
+    assert asked.top(len(asked.events)) == ()
+    plain = answer(random_vlm(), None, SAMPLE.image, SAMPLE.question, LONG)
+    assert all(event.top == () for event in plain.events)
+    assert [e.token_id for e in plain.events] == [e.token_id for e in asked.events]
+    assert "steps" not in plain.to_dict() and len(asked.to_dict()["steps"]) == asked.tokens
+
+
+def sampled(**settings: float) -> list[int]:
+    config = GenerationConfig(**{"max_new_tokens": 12, "temperature": 1.5, **settings})  # type: ignore[arg-type]
+    return [e.token_id for e in answer(random_vlm(), None, SAMPLE.image, SAMPLE.question, config).events]
 
 
 def test_sampling_is_reproducible_from_its_seed() -> None:
-    def tokens(seed: int) -> list[int]:
-        config = GenerationConfig(max_new_tokens=12, temperature=1.5, top_p=0.95, seed=seed)
-        return [e.token_id for e in answer(random_vlm(), None, SAMPLE.image, SAMPLE.question, config).events]
+    assert sampled(seed=1, top_p=0.95) == sampled(seed=1, top_p=0.95)
+    assert len({tuple(sampled(seed=seed, top_p=0.95)) for seed in range(4)}) > 1
 
-    assert tokens(1) == tokens(1)
-    assert len({tuple(tokens(seed)) for seed in range(4)}) > 1
+
+def test_the_smallest_nucleus_and_the_lowest_temperature_are_greedy() -> None:
+    greedy = sampled(temperature=0, seed=3)
+    assert sampled(top_p=1e-6, seed=3) == greedy == sampled(temperature=1e-4, seed=3)
+
+
+def test_the_nucleus_holds_the_fewest_tokens_that_reach_its_probability() -> None:
+    """Probabilities 0.5, 0.3, 0.15, 0.05: top-p 0.6 takes two tokens, at their own odds; hotter is flatter."""
+    logits = torch.tensor([0.05, 0.5, 0.15, 0.3]).log()
+    generator = torch.Generator().manual_seed(0)
+
+    def share(token: int, **settings: float) -> float:
+        config = GenerationConfig(**settings)  # type: ignore[arg-type]
+        return sum(_choose(logits, config, generator) == token for _ in range(2000)) / 2000
+
+    assert share(1, temperature=1.0, top_p=0.6) == pytest.approx(0.5 / 0.8, abs=0.04)
+    assert share(2, temperature=1.0, top_p=0.6) == 0
+    assert share(0, temperature=1.0) == pytest.approx(0.05, abs=0.02)
+    root = [p**0.5 for p in (0.5, 0.3, 0.15, 0.05)]
+    assert share(1, temperature=2.0) == pytest.approx(root[0] / sum(root), abs=0.04)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"max_new_tokens": 0}, "give 1 or more"),
+        ({"temperature": -1.0}, "temperature"),
+        ({"temperature": float("nan")}, "temperature"),
+        ({"top_p": 0.0}, "top-p"),
+        ({"top_p": 1.5}, "top-p"),
+        ({"top": -1}, "likeliest"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(settings: dict[str, float], message: str) -> None:
+    with pytest.raises(SampleError, match=message):
+        GenerationConfig(**settings)  # type: ignore[arg-type]
+
+
+def test_memory_is_counted_exactly() -> None:
+    """Weights and cache shrink by what the dropped layers held; the peak is CUDA's to tell."""
+    vlm = random_vlm()
+    full, pruned = (answer(vlm, p, SAMPLE.image, SAMPLE.question, LONG) for p in (None, plan(1, 4)))
+    assert full.weights_bytes - pruned.weights_bytes == 4 * sum(vlm.spec.layer_parameters[i] for i in (1, 4))
+    for found, layers in ((full, 6), (pruned, 4)):
+        text = vlm.model.config.text_config
+        prompt = encode_prompts(vlm, [SAMPLE.question], [SAMPLE.image])["input_ids"].shape[1]
+        seen = prompt + found.tokens - 1  # the last token is not fed back
+        assert found.kv_bytes == layers * seen * 2 * text.num_key_value_heads * text.head_dim * 4
+        assert found.peak_memory_bytes is None and found.to_dict()["peak_memory_bytes"] is None
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU: PyTorch counts memory there only")
+def test_peak_memory_on_a_gpu_is_that_of_the_answer_s_own_steps() -> None:
+    vlm = load_vlm("tiny", device="cuda")
+    found = answer(vlm, None, SAMPLE.image, SAMPLE.question, LONG)
+    assert found.peak_memory_bytes is not None and found.peak_memory_bytes > found.weights_bytes + found.kv_bytes
+    before = torch.empty(2**28, dtype=torch.uint8, device="cuda")
+    del before  # what came and went earlier does not count
+    again = answer(vlm, None, SAMPLE.image, SAMPLE.question, LONG)
+    assert again.peak_memory_bytes is not None and again.peak_memory_bytes < found.peak_memory_bytes + 2**27
+
+
+def test_the_first_answer_of_a_model_is_told_apart() -> None:
+    tokenizer = build_tokenizer()
+    model = build_model(tokenizer, 2, 0).eval()
+    vlm = VLM(model, build_processor(tokenizer), describe(model, "new", "test"))
+    short = GenerationConfig(max_new_tokens=2)
+    engine = Engine(lambda _model: vlm)
+    plans = [None, PruningPlan("new", 2, (1,))]
+
+    def ask() -> list[bool]:
+        events = engine.submit("new", plans, SAMPLE.image, "How many?", short).events()
+        return [e.answer.warm for e in events if isinstance(e, PaneDone)]
+
+    assert ask() == [False, False]  # they share the first request's preparation
+    assert ask() == [True, True]
+
+
+def said(*tokens: int) -> Answer:
+    events = tuple(TokenEvent(0, t, "", 0.0, ((str(t), 1.0),)) for t in tokens)
+    return Answer("m", None, "?", "", len(tokens), 0.0, 0.0, "end", events)
+
+
+def test_first_divergence() -> None:
+    a, b = said(1, 2, 3), said(1, 9, 3)
+    assert first_divergence(a, a) is None and first_divergence(said(), said()) is None
+    assert first_divergence(a, b) == first_divergence(b, a) == 1
+    assert (a.top(1), b.top(1)) == ((("2", 1.0),), (("9", 1.0),))
+    short = said(1, 2)
+    assert first_divergence(short, a) == 2 and short.top(2) == () and a.top(2) == (("3", 1.0),)
 
 
 def test_an_empty_question_and_a_foreign_plan_are_refused() -> None:
@@ -80,6 +181,26 @@ def test_leaving_the_loop_stops_the_work_within_a_token() -> None:
         time.sleep(0.01)
     assert engine.idle
     assert ticket._queue.qsize() < 100  # far from the 900 tokens that were asked for
+
+
+def test_a_cancelled_request_computes_no_further_token() -> None:
+    """Cancelled from inside its third forward pass: that token is the last, in all panes together."""
+    vlm = random_vlm()
+    engine = Engine(lambda _model: vlm)
+    calls: list[int] = []
+
+    def cancel(*_: object) -> None:
+        calls.append(1)
+        if len(calls) == 3:
+            ticket.cancel()
+
+    handle = vlm.model.lm_head.register_forward_hook(cancel)
+    try:
+        ticket = engine.submit("random", [None, plan(2)], SAMPLE.image, "How many?", LONG)
+        events = list(ticket.events())
+    finally:
+        handle.remove()
+    assert len(calls) == 3 and [e.pane for e in events] == [0, 1, 0]
 
 
 def test_sessions_share_one_model_and_get_their_own_answers() -> None:

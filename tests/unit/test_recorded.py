@@ -1,17 +1,29 @@
 """What ships is what was measured: recorded atlas and runs belong to the shipped weights and can be measured again."""
 
+import json
+import math
 from collections import defaultdict
 
 import numpy as np
 import pytest
 
 from cache import load_recorded
+from core.analysis import chance_score, detect_regimes
 from core.data.samples import draw_from_source
 from core.pruning.atlas import SimilarityAtlas
+from core.pruning.cost import ModelAnatomy
 from core.pruning.criteria import build_plan
-from core.runs.library import recorded_atlas_path, recorded_runs_path
-from core.runs.records import ItemSet, RunRecord
-from core.vlm import compute_atlas, load_vlm, score_plans
+from core.runs.library import (
+    comparable,
+    recorded_anatomy_path,
+    recorded_atlas_path,
+    recorded_regimes_path,
+    recorded_runs_path,
+    regimes,
+    runs_key,
+)
+from core.runs.records import ItemSet, RunRecord, outcomes_frame
+from core.vlm import compute_atlas, load_vlm, read_anatomy, score_plans
 
 
 @pytest.fixture(scope="module")
@@ -33,20 +45,27 @@ def test_recorded_for_the_weights_that_ship(
     assert all(r.complete and r.origin == "measured" for r in runs[0])
 
 
+@pytest.mark.slow
+def test_the_recorded_parts_are_those_of_the_model() -> None:
+    """To write it again: json.dumps(core.vlm.read_anatomy().to_dict(), indent=1)."""
+    recorded = json.loads(recorded_anatomy_path("tiny").read_text())
+    assert ModelAnatomy.from_dict(recorded) == read_anatomy("tiny")
+
+
 def test_every_budget_has_its_criteria_its_random_plans_and_its_items(
     runs: tuple[list[RunRecord], dict[str, ItemSet]],
 ) -> None:
     found: dict[tuple[str, int], list[str]] = defaultdict(list)
     for r in runs[0]:
         found[r.domain, r.plan.n_drop].append(r.plan.criterion)
-        assert len(r.item_ids) >= 200
+        assert len(r.item_ids) >= 500
     for domain in ("math", "general"):
         assert found[domain, 0] == ["full"]
-        for budget in range(1, 13):
+        for budget in range(1, 15):
             names = found[domain, budget]
             assert len(set(names) - {"random"}) >= 8, (domain, budget)
-            # one layer can be dropped in 14 ways only, so fewer random plans are distinct there
-            assert names.count("random") >= (16 if budget > 1 else 8), (domain, budget)
+            # of the 14 layers that may go, one can be chosen in 14 ways only: then every one of them is measured
+            assert names.count("random") == min(64, math.comb(14, budget)), (domain, budget)
     assert {i.task for s in runs[1].values() for i in s.items} >= {"expression_2", "clock", "read_word", "where"}
 
 
@@ -70,7 +89,7 @@ def test_recorded_plans_are_what_the_recorded_atlas_chooses(
     runs: tuple[list[RunRecord], dict[str, ItemSet]], atlas: SimilarityAtlas
 ) -> None:
     for r in runs[0]:
-        if r.plan.criterion not in ("random", "full"):
+        if r.plan.criterion not in ("random", "full") and not r.plan.criterion.startswith("search:"):
             assert build_plan(atlas, r.plan.criterion, r.plan.n_drop).dropped == r.plan.dropped
             assert r.similarity_dropped == pytest.approx(float(atlas.mean(r.domain)[list(r.plan.dropped)].sum()))
 
@@ -79,3 +98,16 @@ def test_the_recorded_atlas_is_measured_again(atlas: SimilarityAtlas) -> None:
     samples = [draw_from_source(s.source) for s in atlas.samples[:6]]
     again = compute_atlas(load_vlm("tiny"), {"math": samples})
     np.testing.assert_allclose(again.values, atlas.values[:6], atol=1e-5)
+
+
+@pytest.mark.parametrize("domain", ["math", "general"])
+def test_the_recorded_regimes_are_those_of_the_recorded_runs(
+    runs: tuple[list[RunRecord], dict[str, ItemSet]], domain: str
+) -> None:
+    records = comparable(r for r in runs[0] if r.domain == domain)
+    held = json.loads(recorded_regimes_path("tiny").read_text())[domain]
+    assert held["runs"] == runs_key(records)
+    again = detect_regimes(outcomes_frame(records), floor=max(chance_score(runs[1][r.data_hash]) for r in records))
+    assert [(b["n_drop"], b["label"]) for b in held["budgets"]] == [(b.n_drop, b.label) for b in again.budgets]
+    assert regimes(records, runs[1]).boundaries == again.boundaries
+    assert runs_key(records[1:]) != held["runs"]  # other runs would be tested anew

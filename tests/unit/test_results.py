@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.pruning import PruningPlan
+from core.pruning import ModelSpec, PruningPlan
+from core.runs.records import RunRecord
 from dashboard import results
 
 
@@ -21,8 +22,20 @@ def outcomes() -> pd.DataFrame:
     }
     for (criterion, seed, n_drop, plan_id), right in plans.items():
         for i, r in enumerate(right):
-            rows.append((plan_id, criterion, seed, n_drop, n_drop, "math", f"i{i}", f"t{i % 2}", r == "1"))
-    columns = ["plan_id", "criterion", "seed", "n_drop", "longest_run", "domain", "item_id", "task", "correct"]
+            nll = 0.25 if r == "1" else 1.0 + i
+            rows.append((plan_id, criterion, seed, n_drop, n_drop, "math", f"i{i}", f"t{i % 2}", r == "1", nll))
+    columns = [
+        "plan_id",
+        "criterion",
+        "seed",
+        "n_drop",
+        "longest_run",
+        "domain",
+        "item_id",
+        "task",
+        "correct",
+        "gold_nll",
+    ]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -47,7 +60,7 @@ def test_envelope_is_over_the_random_plans_only():
     envelope = results.random_envelope(results.score_table(outcomes()), ["math"]).iloc[0]
     assert envelope.plans == 2
     assert envelope["median"] == 0.5
-    assert (envelope.low, envelope.high) == (pytest.approx(0.275), pytest.approx(0.725))
+    assert (envelope.low, envelope.high) == (pytest.approx(0.3), pytest.approx(0.7))
 
 
 def test_empty_outcomes_give_empty_tables():
@@ -73,42 +86,80 @@ def test_pairwise_counts_discordant_items():
     assert (pair.n, pair.a_only, pair.b_only, pair.difference, pair.p) == (4, 1, 1, 0.0, 1.0)
     full_b = table[(table.a == "full model") & (table.b == "b")].iloc[0]
     assert (full_b.a_only, full_b.b_only) == (2, 1)
+    assert full_b.low <= full_b.difference == 0.25 <= full_b.high
     assert (table.p_holm >= table.p).all()
+
+
+def test_pairs_are_read_in_points_with_what_could_be_seen():
+    row = results.pairs_as_read(results.pairwise(outcomes(), ["full", "b"], 2, "math")).iloc[0]
+    assert (row.a, row.b, row.n, row.a_only, row.b_only, row.difference) == ("full model", "b", 4, 2, 1, 25.0)
+    assert row.interval.startswith("-") and " to +" in row.interval
+    assert row.p == "1.000" and np.isnan(row.visible)  # four items can show nothing
 
 
 def test_pairwise_without_shared_measurements_is_empty():
     assert results.pairwise(outcomes(), ["a", "b"], 5, "math").empty
 
 
-def test_flipped_items_say_lost_or_gained():
+def test_flipped_items_say_lost_or_gained_the_largest_change_first():
     table = results.flipped(outcomes(), "b", 2, "math")
-    assert dict(zip(table.item_id, table.change, strict=True)) == {"i3": "gained", "i1": "lost", "i2": "lost"}
+    assert table[["item_id", "change"]].to_numpy().tolist() == [["i3", "gained"], ["i2", "lost"], ["i1", "lost"]]
+    assert (table.full_nll[0], table.plan_nll[0]) == (4.0, 0.25)
+    assert results.flipped(outcomes(), "b", 3, "math").empty
 
 
-def test_overlap_of_what_is_dropped():
-    a, b = PruningPlan("m", 8, (1, 2, 3)), PruningPlan("m", 8, (2, 3, 4))
-    assert results.overlap(a, b) == 0.5
-    assert results.overlap(a, a) == 1.0
+def test_flips_are_counted_by_task():
+    flips = results.flipped(outcomes(), "b", 2, "math")
+    counts = results.flips_by_task(flips, results.score_table(outcomes(), "task"))
+    assert counts.to_dict("records") == [
+        {"task": "t0", "lost": 1, "gained": 0, "n": 2},
+        {"task": "t1", "lost": 1, "gained": 1, "n": 2},
+    ]
 
 
-@pytest.mark.parametrize(
-    ("answer", "gold", "stopped", "correct", "rule"),
-    [
-        (" 7 ", "7", "end", True, "exact match"),
-        ("8", "7", "end", False, "different text"),
-        ("", "7", "end", False, "empty"),
-        ("7 + 1 =", "7 + 1 = 8", "length", False, "truncated"),
-        ("a b a b a b a b", "a", "length", False, "repeating"),
-    ],
-)
-def test_verdicts(answer, gold, stopped, correct, rule):
-    assert results.judge(answer, gold, stopped) == results.Verdict(correct, rule)
+def test_the_front_keeps_what_nothing_cheaper_or_better_beats():
+    cost, value = pd.Series([1, 1, 2, 3, 3, 4]), pd.Series([0.2, 0.3, 0.3, 0.5, 0.4, 0.5])
+    assert results.pareto_front(cost, value).tolist() == [False, True, False, True, False, False]
 
 
-def test_first_divergence():
-    assert results.first_divergence([1, 2, 3], [1, 2, 3]) is None
-    assert results.first_divergence([1, 2, 3], [1, 9, 3]) == 1
-    assert results.first_divergence([1, 2], [1, 2, 3]) == 2
+def test_cost_frame_keeps_the_front_of_all_plans_beside_the_chosen_ones():
+    table = results.score_table(outcomes())
+    costs = pd.DataFrame({"plan_id": ["p0", "pa", "pb", "r0", "r1"], "flops": [9, 5, 4, 4, 6]})
+    frame = results.cost_frame(table, costs, "flops", "math", ["a"])
+    assert dict(zip(frame.criterion + frame.plan_id, frame.front, strict=True)) == {
+        "bpb": True,  # 0.5 at 4
+        "randomr0": False,  # 0.25 at 4
+        "apa": False,  # 0.5 at 5
+        "randomr1": True,  # 0.75 at 6
+    }
+
+
+def test_scores_from_elsewhere_stand_for_themselves():
+    def run(origin: str, benchmark: str, right: int, n_drop: int) -> RunRecord:
+        plan = PruningPlan("m", 8, tuple(range(1, 1 + n_drop)), "uniform" if n_drop else "full")
+        spec = ModelSpec("m", "r", "llava", 8, (), 8, (1,) * 8, "float32", "cuda")
+        correct = tuple(i < right for i in range(10))
+        ids = tuple(map(str, range(10)))
+        return RunRecord(spec, plan, benchmark, "math", benchmark, "exact", ids, correct, (None,) * 10, origin=origin)
+
+    runs = [
+        run("imported", "x", 10, 0),
+        run("imported", "x", 5, 2),
+        run("published", "y", 8, 0),
+        run("published", "y", 6, 2),
+    ]
+    points = results.reference_points(runs, "math", "retention").set_index("origin")
+    assert points.value.to_dict() == pytest.approx({"imported": 0.5, "published": 0.75})
+    assert points.label["published"] == "uniform (published)" and points.benchmark["imported"] == "x"
+    assert results.reference_points(runs, "general").empty
+
+
+def test_the_twin_of_a_score_chart_holds_everything_that_is_drawn():
+    table = results.score_table(outcomes())
+    points, envelope = results.curves(table, ["a"], ["math"]), results.random_envelope(table, ["math"])
+    twin = results.drawn_numbers(points, envelope, None)
+    assert twin[["criterion", "n_drop", "value"]].to_numpy().tolist() == [["a", 2, 0.5], ["random", 2, 0.5]]
+    assert results.drawn_numbers(points.iloc[:0], envelope.iloc[:0], None).empty
 
 
 def test_evidence_is_spread_over_columns():

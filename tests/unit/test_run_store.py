@@ -19,6 +19,8 @@ from diskcache import Cache
 
 from cache import RunStore, load_recorded
 from cache.disk import JSONBytesDisk
+from cache.keys import run_key
+from cache.run_store import store_state
 from core.errors import StoreError
 from core.pruning.plan import ModelSpec, PruningPlan
 from core.runs.records import BenchmarkItem, ItemSet, RunRecord
@@ -80,15 +82,24 @@ def test_records_and_items_round_trip(store: RunStore, tmp_path: Path) -> None:
         assert again.records() == []
 
 
-def test_large_records_go_through_value_files(store: RunStore, tmp_path: Path) -> None:
-    ids = tuple(f"item-{k:030d}" for k in range(3000))
-    record = make_record(item_ids=ids, correct=(True,) * 3000, gold_nll=(0.5,) * 3000)
+LONG = {"item_ids": tuple(f"item-{k:030d}" for k in range(9000)), "gold_nll": (0.5,) * 9000}  # diskcache: a value file
+
+
+def test_large_records_lie_in_the_database_itself(store: RunStore, tmp_path: Path) -> None:
+    record = make_record(correct=(True,) * 9000, **LONG)
     store.put(record)
-    assert list((tmp_path / "runs").rglob("*.val"))
+    assert [p.name for p in (tmp_path / "runs").iterdir()] == ["cache.db"]
     assert store.get(record.run_id) == record
-    assert store.disk_usage() > 100_000
-    store.delete(record.run_id)
-    assert not list((tmp_path / "runs").rglob("*.val"))
+    assert store.disk_usage() > 300_000
+
+
+def test_a_write_that_is_taken_back_leaves_a_large_record_as_it_was(store: RunStore) -> None:
+    """diskcache removed the old value file before the transaction was committed: a kill or an error lost the record."""
+    first = make_record(correct=(True,) * 9000, **LONG)
+    store.put(first)
+    with pytest.raises(StoreError):
+        store.put_many([first, make_record(plan=first.plan)])
+    assert store.records() == [first]
 
 
 def test_records_are_filtered_and_ordered_whatever_the_order_of_writing(tmp_path: Path) -> None:
@@ -152,11 +163,104 @@ def test_the_folder_is_private_and_nothing_is_evicted(store: RunStore, tmp_path:
     assert store._cache.eviction_policy == "none"
 
 
-def test_another_schema_is_refused(store: RunStore, tmp_path: Path) -> None:
-    store._cache.set("meta:schema", 99)
+# ------------------------------------------------------------------------------------------------ schemas and size
+
+
+@pytest.fixture
+def folder_1(tmp_path: Path) -> Path:
+    """A store as version 0.1 wrote it (schema 1): records under their hash alone, large ones in value files."""
+    long = make_record(correct=(True,) * 9000, data_hash="long", **LONG)
+    with Cache(str(tmp_path / "old"), disk=JSONBytesDisk, eviction_policy="none") as cache:
+        cache.set("meta:schema", 1)
+        cache.set("items:hash0", ITEMS.to_dict())
+        for r in (make_record(), make_record("uniform", (1,), "1??0"), long):
+            value = r.to_dict()
+            del value["hardware"]
+            cache.set(f"run:{r.run_id}", value)
+    return tmp_path / "old"
+
+
+def test_a_store_of_schema_1_is_taken_over(folder_1: Path) -> None:
+    assert list(folder_1.rglob("*.val"))
+    with RunStore(folder_1) as store:
+        taken = store.records()
+        long = make_record(correct=(True,) * 9000, data_hash="long", **LONG)
+        expected = [make_record(), make_record("uniform", (1,), "1??0"), long]
+        assert {r.run_id: r for r in taken} == {r.run_id: r for r in expected}
+        assert store.item_sets() == [ITEMS]
+        assert store._cache.get("meta:schema") == 2
+        assert store._keys("run:") == []
+    assert not list(folder_1.rglob("*.val"))
+    with RunStore(folder_1) as store:
+        assert store.records() == taken
+
+
+@pytest.mark.parametrize("call", range(1, 6))
+def test_a_takeover_that_breaks_off_is_finished_at_the_next_opening(
+    folder_1: Path, monkeypatch: pytest.MonkeyPatch, call: int
+) -> None:
+    """Broken off before each of its writes in turn."""
+    left = iter(range(call))
+
+    def breaking(name: str) -> Callable[..., Any]:
+        real = getattr(Cache, name)
+
+        def write(cache: Cache, key: str, *args: Any, **kwargs: Any) -> Any:
+            if key.startswith(("run", "part:")) and next(left, None) is None:
+                raise KeyboardInterrupt
+            return real(cache, key, *args, **kwargs)
+
+        return write
+
+    with monkeypatch.context() as patch:
+        for name in ("set", "add", "delete"):
+            patch.setattr(Cache, name, breaking(name))
+        with pytest.raises(KeyboardInterrupt):
+            RunStore(folder_1)
+    with RunStore(folder_1) as store:
+        assert sorted(r.n_scored for r in store.records()) == [2, 3, 9000]
+
+
+@pytest.mark.parametrize("found", [99, 0, "2", None])
+def test_a_store_of_an_unknown_schema_is_refused_in_one_line(store: RunStore, tmp_path: Path, found: Any) -> None:
+    store.put(make_record())
+    store._cache.set("meta:schema", found)
     store.close()
-    with pytest.raises(StoreError, match="schema 99"):
+    with pytest.raises(StoreError, match=f"schema {found}, this version of Strata writes 2: update") as caught:
         RunStore(tmp_path / "runs")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_listing_reads_what_it_returns_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It decoded every record of the store, whatever was asked for: 9 seconds at 100,000 records."""
+
+    def records(model: str, benchmark: str, n: int) -> list[RunRecord]:
+        spec = replace(SPEC, model_id=model)
+        plans = [PruningPlan(model, 8, (k % 7,), "random", k) for k in range(n)]
+        return [make_record(model=spec, plan=p, benchmark=benchmark) for p in plans]
+
+    groups = [(m, b) for m in ("org/a", "org/a/b", "org/c", "tiny") for b in ("b", "b/x", "math")]
+    with RunStore(tmp_path / "runs") as store:
+        for model, benchmark in groups:
+            store.put_many(records(model, benchmark, 400))
+    read = 0
+    fetch = JSONBytesDisk.fetch
+
+    def counting(*args: Any) -> Any:
+        nonlocal read
+        read += 1
+        return fetch(*args)
+
+    monkeypatch.setattr(JSONBytesDisk, "fetch", counting)
+    with RunStore(tmp_path / "runs") as store:
+        opening, read = read, 0
+        for model, benchmark in groups:
+            assert len(store.records(model, benchmark)) == 400
+        in_common = 4 + 1  # what describes a model, and the ids of the items: once for all
+        assert opening == 1 and read == 400 * len(groups) + in_common
+        read = 0
+        assert store.get(records("org/c", "math", 1)[0].run_id) is not None
+        assert read == 1
 
 
 def test_an_unusable_folder_is_one_line(tmp_path: Path) -> None:
@@ -205,9 +309,12 @@ def plain(tmp_path: Path) -> Any:
 
 @pytest.fixture
 def victim(store: RunStore) -> str:
-    """The id of a record in the store."""
+    """The id of a record in the store; its key is KEY."""
     store.put(make_record())
     return make_record().run_id
+
+
+KEY = run_key(make_record())
 
 
 INLINE = "UPDATE Cache SET mode = 4, filename = NULL, value = ? WHERE key = ?"
@@ -222,7 +329,7 @@ def test_a_pickled_value_is_refused(store: RunStore, victim: str, plain: Cache, 
     plain.get("key")
     assert marker.exists()
     marker.unlink()
-    tamper(tmp_path / "runs", INLINE, pickle.dumps(Payload(marker)), f"run:{victim}")
+    tamper(tmp_path / "runs", INLINE, pickle.dumps(Payload(marker)), KEY)
     for read in (lambda: store.get(victim), store.records):
         with pytest.raises(StoreError, match="tampered"):
             read()
@@ -237,7 +344,7 @@ def test_a_pickled_value_file_is_refused(store: RunStore, victim: str, plain: Ca
     plain.get("key")
     assert marker.exists()
     marker.unlink()
-    tamper(tmp_path / "runs", IN_FILE, "evil.val", f"run:{victim}")
+    tamper(tmp_path / "runs", IN_FILE, "evil.val", KEY)
     with pytest.raises(StoreError, match="tampered"):
         store.get(victim)
     assert not marker.exists()
@@ -249,7 +356,7 @@ def test_a_pickled_key_is_refused(store: RunStore, victim: str, plain: Cache, tm
     list(plain)
     assert marker.exists()
     marker.unlink()
-    tamper(tmp_path / "runs", AS_KEY, pickle.dumps(Payload(marker)), f"run:{victim}")
+    tamper(tmp_path / "runs", AS_KEY, pickle.dumps(Payload(marker)), KEY)
     for read in (store.records, store.item_sets):
         with pytest.raises(StoreError, match="tampered"):
             read()
@@ -271,7 +378,7 @@ def test_a_file_outside_the_folder_is_neither_read_nor_removed(
         plain.delete("key")
         assert not secret.exists()  # plain diskcache even deletes it
         secret.write_text('{"secret": 1}')
-    tamper(tmp_path / "runs", OUTSIDE, name, f"run:{victim}")
+    tamper(tmp_path / "runs", OUTSIDE, name, KEY)
     with pytest.raises(StoreError, match="outside"):
         store.get(victim)
     store.delete(victim)
@@ -281,13 +388,13 @@ def test_a_file_outside_the_folder_is_neither_read_nor_removed(
 
 @pytest.mark.parametrize("value", [b"\xff no JSON", "text", 3, b"[" * 100_000])
 def test_a_value_that_is_not_json_bytes_is_refused(store: RunStore, victim: str, tmp_path: Path, value: Any) -> None:
-    tamper(tmp_path / "runs", "UPDATE Cache SET value = ? WHERE key = ?", value, f"run:{victim}")
+    tamper(tmp_path / "runs", "UPDATE Cache SET value = ? WHERE key = ?", value, KEY)
     with pytest.raises(StoreError, match="tampered"):
         store.get(victim)
 
 
 def test_a_damaged_record_or_item_set_is_one_line(store: RunStore) -> None:
-    store._cache.set("run:x", {"model": 1})
+    store._cache.set("run\ttiny\tb\tx", {"model": 1})
     store._cache.set("items:x", {"benchmark": "b"})
     for read in (lambda: store.get("x"), store.records, lambda: store.items("x"), store.item_sets):
         with pytest.raises(StoreError):
@@ -325,6 +432,25 @@ def test_parquet_round_trip_is_idempotent(store: RunStore, tmp_path: Path) -> No
     assert (tmp_path / "again.parquet").read_bytes() == path.read_bytes()
     assert load_recorded(tmp_path / "one.parquet") == (records[:1], {"hash0": ITEMS})
     assert [p.name for p in path.parent.iterdir()] == ["runs.parquet"]
+
+
+def test_files_of_earlier_versions_are_read(tmp_path: Path) -> None:
+    """They lack the name of the hardware, or of the attention."""
+    path = tmp_path / "runs.parquet"
+    record = make_record(hardware="NVIDIA H200", model=replace(SPEC, attention="sdpa"))
+    with RunStore(tmp_path / "runs") as store:
+        store.put(record)
+        store.export_parquet(path)
+    assert load_recorded(path)[0] == [record]
+    table = pq.read_table(path)
+    models = [{k: v for k, v in m.items() if k != "attention"} for m in table["model"].to_pylist()]
+    older = pa.struct([f for f in table.schema.field("model").type if f.name != "attention"])
+    table = table.set_column(0, "model", pa.array(models, older))
+    pq.write_table(table, path)
+    assert load_recorded(path)[0] == [replace(record, model=SPEC)]
+    table = table.drop_columns("hardware").replace_schema_metadata({b"strata_runs_format": b"1"})
+    pq.write_table(table, path)
+    assert load_recorded(path)[0] == [make_record()]
 
 
 def test_an_empty_store_exports_an_empty_file(store: RunStore, tmp_path: Path) -> None:
@@ -407,3 +533,20 @@ def test_a_malformed_file_is_one_line_and_changes_nothing(
     assert str(path) in str(caught.value)
     assert store.records() == []
     assert store.item_sets() == []
+
+
+def test_the_state_changes_with_the_records_and_not_with_opening(tmp_path: Path) -> None:
+    """Pages cache by it: by the files' times, every opening would have thrown their caches away."""
+    path = tmp_path / "runs"
+    assert store_state(path) == ()
+    with RunStore(path) as store:
+        store.put(make_record())
+    before = store_state(path)
+    with RunStore(path) as store:
+        assert len(store.records()) == 1
+        assert store_state(path) == before
+        store.put(make_record("uniform", (1, 5)))
+        added = store_state(path)
+        assert added != before
+        store.put(make_record("uniform", (1, 5), "1111"))
+    assert store_state(path) not in (before, added)

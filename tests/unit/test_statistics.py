@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from core.analysis.statistics import (
     UNDEFINED,
@@ -70,14 +71,37 @@ def test_paired_bootstrap_uses_the_pairs() -> None:
         paired_bootstrap(a, b[:10])
 
 
+def test_wilson_is_scipys() -> None:
+    for n_correct, n in ((0, 7), (3, 7), (451, 500), (500, 500)):
+        found = binomtest(n_correct, n).proportion_ci(0.9, method="wilson")
+        assert wilson_interval(n_correct, n, 0.9) == pytest.approx((found.low, found.high))
+
+
+def test_paired_bootstrap_is_the_bootstrap_of_the_differences() -> None:
+    """Drawing the counts of discordant items is resampling the items."""
+    rng = np.random.default_rng(0)
+    a, b = rng.random(300) < 0.8, rng.random(300) < 0.7
+    counted, resampled = paired_bootstrap(a, b, n_boot=20_000), bootstrap_interval(a.astype(int) - b, n_boot=20_000)
+    assert counted.value == pytest.approx(resampled.value)
+    assert (counted.low, counted.high) == pytest.approx((resampled.low, resampled.high), abs=1 / 300 + 1e-9)
+    assert paired_bootstrap([], []) is UNDEFINED
+
+
 def test_smallest_detectable_difference() -> None:
-    """The textbook case: 50 % against 40 % needs 388 per group at 80 % power (387.3 before rounding up)."""
-    assert smallest_detectable_difference(388) == pytest.approx(0.1, abs=1e-3)
-    assert smallest_detectable_difference(388, p=0.4) == pytest.approx(0.1, abs=1e-3)
-    assert smallest_detectable_difference(1000) < smallest_detectable_difference(100)
-    assert smallest_detectable_difference(388, power=0.95) > 0.1
-    assert math.isnan(smallest_detectable_difference(2))
-    assert math.isnan(smallest_detectable_difference(0))
+    """By hand, 500 items of which 20 % discord: (1.96 sqrt(s) + 0.8416 sqrt(s - d^2))^2 / d^2 = 500 at d = 0.0559."""
+    found = smallest_detectable_difference(500, 0.2)
+    d = found - 1 / 500  # the exact test moves in whole items
+    assert d == pytest.approx(0.0559, abs=1e-4)
+    assert (1.95996 * math.sqrt(0.2) + 0.84162 * math.sqrt(0.2 - d * d)) ** 2 / d**2 == pytest.approx(500, rel=1e-3)
+    assert smallest_detectable_difference(1000, 0.2) < found < smallest_detectable_difference(500, 0.3)
+    assert found < smallest_detectable_difference(500)  # plans that have nothing in common are the hardest case
+    assert smallest_detectable_difference(500, 0.2, power=0.95) > found
+    assert smallest_detectable_difference(500, 0.2, level=0.99) > found
+
+
+@pytest.mark.parametrize(("n", "discordant"), [(0, 0.5), (2, 0.5), (100, 0.0), (100, 0.02), (100, math.nan)])
+def test_no_difference_is_large_enough(n: int, discordant: float) -> None:
+    assert math.isnan(smallest_detectable_difference(n, discordant))
 
 
 def test_intervals_exclude_and_survive_json() -> None:

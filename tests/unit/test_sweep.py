@@ -1,9 +1,10 @@
 """Sweeps with a stand-in scorer: nothing is scored twice, nothing finished is lost."""
 
+import multiprocessing
 import random
-from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,77 +17,17 @@ from cache import RunStore
 from core import __version__
 from core.data.samples import Sample, draw_from_source
 from core.errors import CalibrationError, PlanError
-from core.pruning.atlas import TOKEN_KINDS, CalibrationSample, SimilarityAtlas
-from core.pruning.plan import ModelSpec, PruningPlan
-from core.runs.records import BenchmarkItem, ItemSet, RunRecord, outcomes_frame
-from core.runs.sweep import Benchmark, benchmark_items, run_sweep, sweep_plans
-
-N_LAYERS = 8
-SPEC = ModelSpec("tiny", "rev", "llava", N_LAYERS, (), 800, (100,) * N_LAYERS, "float32", "cpu")
-VLM: Any = SimpleNamespace(spec=SPEC)
-
-
-def make_atlas() -> SimilarityAtlas:
-    """Math and general agree on all layers but 2 and 5, so that their rankings coincide at some budgets only."""
-    values = np.full((2, len(TOKEN_KINDS), N_LAYERS, N_LAYERS), np.nan, np.float32)
-    layers = np.array([0.1, 0.9, 0.8, 0.5, 0.4, 0.3, 0.2, 0.1], np.float32)
-    for sample, swap in enumerate((False, True)):
-        similarity = layers.copy()
-        if swap:
-            similarity[[2, 5]] = similarity[[5, 2]]
-        for length in range(1, N_LAYERS + 1):
-            for start in range(N_LAYERS - length + 1):
-                values[sample, :, start, length - 1] = similarity[start : start + length].prod()
-    samples = (CalibrationSample("m", "math", "count"), CalibrationSample("g", "general", "colour"))
-    return SimilarityAtlas("tiny", "rev", N_LAYERS, (), samples, values, np.ones((2, len(TOKEN_KINDS)), np.int32))
-
-
-def make_benchmark(domain: str, n: int = 10) -> Benchmark:
-    samples = [Sample(f"{domain}{i}", domain, "count", "How many?", str(i), None, f"made:{i}") for i in range(n)]
-    items = tuple(BenchmarkItem(s.sample_id, s.task, s.question, s.answer, s.source) for s in samples)
-    return ItemSet(f"tiny-{domain}", domain, "test", f"hash-{domain}-{n}", items), samples
-
-
-@dataclass
-class Scores:
-    correct: np.ndarray
-    gold_nll: np.ndarray
-    sample_ids: tuple[str, ...]
-
-
-class FakeScorer:
-    """`score_plans` without a model: an outcome depends on plan and item only; every outcome asked for is counted."""
-
-    def __init__(self, batch_size: int = 2) -> None:
-        self.asked: Counter[tuple[str, str]] = Counter()
-        self.batch_size = batch_size
-
-    def __call__(
-        self,
-        vlm: Any,
-        plans: Sequence[PruningPlan],
-        samples: Sequence[Sample],
-        *,
-        progress: Callable[[int, int], None] | None = None,
-        should_stop: Callable[[], bool] | None = None,
-    ) -> Scores:
-        correct = np.zeros((len(plans), len(samples)), bool)
-        nll = np.full((len(plans), len(samples)), np.nan)
-        for i, sample in enumerate(samples):
-            if i % self.batch_size == 0 and should_stop is not None and should_stop():
-                break
-            for p, plan in enumerate(plans):
-                self.asked[plan.plan_id, sample.sample_id] += 1
-                value = random.Random(plan.plan_id + sample.sample_id).random()
-                correct[p, i], nll[p, i] = value > 0.4, round(value, 4)
-            if progress is not None:
-                progress(i + 1, len(samples))
-        return Scores(correct, nll, tuple(s.sample_id for s in samples))
+from core.pruning.atlas import SimilarityAtlas
+from core.pruning.plan import PruningPlan
+from core.runs.sweep import benchmark_items, run_sweep, sweep_plans
+from tests import sweeping
+from tests.sweeping import CRITERIA, N_LAYERS, SPEC, VLM, FakeScorer, Scores, make_benchmark, sweep_atlas
+from tests.sweeping import outcomes_table as table
 
 
 @pytest.fixture
 def atlas() -> SimilarityAtlas:
-    return make_atlas()
+    return sweep_atlas()
 
 
 @pytest.fixture
@@ -96,12 +37,6 @@ def store(tmp_path: Path) -> Any:
 
 
 BENCHMARKS = [make_benchmark("math"), make_benchmark("general", 7)]
-CRITERIA = ("math_aware", "non_math_aware", "mixed", "uniform")
-
-
-def table(records: Sequence[RunRecord]) -> pd.DataFrame:
-    frame = outcomes_frame(records)
-    return frame.sort_values(["benchmark", "criterion", "n_drop", "seed", "item_id"], ignore_index=True)
 
 
 def undisturbed(atlas: SimilarityAtlas, tmp_path: Path, plans: Sequence[PruningPlan]) -> pd.DataFrame:
@@ -171,6 +106,7 @@ def test_one_record_per_plan_and_benchmark_with_provenance(atlas: SimilarityAtla
     assert store.records(benchmark="tiny-general", criterion="math_aware")[0].similarity_dropped == pytest.approx(1.2)
     assert (record.model, record.device, record.data_hash) == (SPEC, "cpu", "hash-math-10")
     assert (record.version, record.metric, record.origin) == (__version__, "exact_match", "measured")
+    assert record.hardware == "cpu"
     assert record.created.endswith("+00:00")
     assert record.complete
     full = store.records(benchmark="tiny-math", criterion="full")[0]
@@ -287,6 +223,20 @@ def test_one_plan_without_a_finite_loss_is_scored_all_the_same(atlas: Similarity
     assert all(r.complete for r in report.records)
 
 
+def test_a_plan_alone_without_a_finite_loss_is_scored_all_the_same(atlas: SimilarityAtlas, store: RunStore) -> None:
+    """A plan that was added later is scored alone, and NaN on every item looked like items that were not reached."""
+
+    def scorer(*args: Any, **kwargs: Any) -> Scores:
+        scores = FakeScorer()(*args, **kwargs)
+        scores.gold_nll[:] = np.nan
+        return scores
+
+    report = run_sweep(VLM, atlas, [PruningPlan("tiny", N_LAYERS, (1, 2))], BENCHMARKS, store, scorer=scorer)
+    assert (report.scored, report.stopped) == (17, False)
+    again = run_sweep(VLM, atlas, [PruningPlan("tiny", N_LAYERS, (1, 2))], BENCHMARKS, store, scorer=scorer)
+    assert (again.scored, again.reused) == (0, 17)
+
+
 def test_progress_counts_outcomes_to_the_end(atlas: SimilarityAtlas, store: RunStore) -> None:
     seen: list[tuple[int, int, str]] = []
     plans = sweep_plans(atlas, CRITERIA, [2, 3], 2)
@@ -296,3 +246,93 @@ def test_progress_counts_outcomes_to_the_end(atlas: SimilarityAtlas, store: RunS
     assert [d for d, _, _ in seen] == sorted(d for d, _, _ in seen)
     assert seen[-1][0] == total
     assert "tiny-general" in seen[-1][2]
+
+
+# ------------------------------------------------------------------------------------------------ processes
+
+processes = multiprocessing.get_context("forkserver")
+processes.set_forkserver_preload(["tests.sweeping"])  # a process then starts in milliseconds
+
+
+@pytest.fixture(scope="module")
+def whole_table(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+    """What an undisturbed sweep of tests/sweeping.py measures."""
+    folder = tmp_path_factory.mktemp("whole")
+    sweeping.sweep_process(folder / "runs", folder / "log")
+    with RunStore(folder / "runs") as store:
+        return table(store.records())
+
+
+def stored_outcomes(path: Path) -> int:
+    """Distinct outcomes in a store; records of the same layers must hold the same ones."""
+    with RunStore(path) as store:
+        records = store.records()
+    outcomes: dict[tuple[str, str], set[tuple[Any, ...]]] = {}
+    for r in records:
+        outcomes.setdefault((r.benchmark, r.plan.plan_id), set()).add((r.n_scored, r.correct, r.gold_nll))
+    assert {len(v) for v in outcomes.values()} <= {1}
+    return sum(n for v in outcomes.values() for n, *_ in v)
+
+
+@pytest.mark.slow
+def test_twenty_kills_cost_the_pieces_in_flight_and_nothing_else(tmp_path: Path, whole_table: pd.DataFrame) -> None:
+    """SIGKILL at random moments: while the store is opened, while items are scored, while they are saved."""
+    path, log, moments = tmp_path / "runs", tmp_path / "log", random.Random(0)
+    log.touch()
+    in_the_act = 0
+    for _ in range(20):
+        before, written = stored_outcomes(path), log.stat().st_size
+        process = processes.Process(target=sweeping.sweep_process, args=(path, log))
+        process.start()
+        pieces, rest = moments.randrange(4), moments.uniform(0, 0.02)
+        while log.stat().st_size < written + 2 * pieces and process.is_alive():
+            time.sleep(0.001)
+        time.sleep(rest)
+        process.kill()
+        process.join(60)
+        assert process.exitcode == -9
+        events = log.read_bytes()[written:]
+        saved, scored = events.count(b"k"), events.count(b"s")
+        in_the_act += scored - saved
+        kept = stored_outcomes(path) - before
+        # A piece is in the store once it was saved, and may be if the kill came between the commit and the word of it.
+        assert saved * sweeping.PIECE <= kept <= scored * sweeping.PIECE
+        assert scored - saved <= 1
+    assert in_the_act, "no kill hit a save: choose other moments"
+    assert stored_outcomes(path) < sweeping.OUTCOMES
+    sweeping.sweep_process(path, log)
+    with RunStore(path) as store:
+        pd.testing.assert_frame_equal(table(store.records()), whole_table)
+        assert store._cache.check() == []
+
+
+def start_two(path: Path, *arguments: tuple[Any, ...]) -> list[Any]:
+    started = [processes.Process(target=sweeping.sweep_process, args=(path, *a)) for a in arguments]
+    for process in started:
+        process.start()
+    return started
+
+
+@pytest.mark.slow
+def test_two_sweeps_at_once_on_one_store_lose_and_double_nothing(tmp_path: Path, whole_table: pd.DataFrame) -> None:
+    """Both score the same plans on the same items, one of them slowly: what it saves is old news, and must not undo the
+    other's. Both are killed; then one goes on with all, beside one that does half."""
+    path, fast, slow = tmp_path / "runs", tmp_path / "fast", tmp_path / "slow"
+    both = start_two(path, (fast,), (slow, (0, 1), 0.01))
+    while not slow.exists() or slow.read_bytes().count(b"k") < 3:
+        assert all(p.is_alive() for p in both)
+        time.sleep(0.001)
+    for process in both:
+        process.kill()
+        process.join(60)
+    saved = fast.read_bytes().count(b"k"), slow.read_bytes().count(b"k")
+    assert saved[0] > saved[1] + 3
+    assert max(saved) * sweeping.PIECE <= stored_outcomes(path) < sweeping.OUTCOMES
+    both = start_two(path, (fast,), (slow, (1,)))
+    for process in both:
+        process.join(120)
+    assert [p.exitcode for p in both] == [0, 0]
+    with RunStore(path) as store:
+        records = store.records()
+        assert len({r.run_id for r in records}) == len(records)
+        pd.testing.assert_frame_equal(table(records), whole_table)

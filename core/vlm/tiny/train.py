@@ -30,6 +30,7 @@ from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
 from core.data.questions import TASKS, Question, domain_tasks
 from core.data.samples import DOMAINS, draw_samples, random_split_scene
 from core.data.scenes import SCENE_KINDS, draw
+from core.vlm.placement import parse_device
 from core.vlm.tiny.model import (
     ASSISTANT,
     END,
@@ -367,7 +368,7 @@ def train(
     Args:
         log: receives progress lines, and one JSON line per validation (also kept as training_log.jsonl in `out`).
     """
-    where = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+    where = parse_device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
     tokenizer = build_tokenizer()
     packer = Packer(tokenizer, config.text_length)
     model = build_model(tokenizer, config.n_layers, config.seed).to(where)

@@ -1,0 +1,101 @@
+"""A model's own forward taken apart: what its decoder layers receive, and what comes behind the last of them.
+
+No family needs a rule of its own: masks, positions and features are those that the model makes, and the final norm, the
+head, scales and caps are its own code. Everything runs on views, so that nothing of the shared model is touched.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from core.vlm.loading import decoder_layers
+from core.vlm.view import pruned_view
+
+
+@dataclass(frozen=True)
+class Tape:
+    """What one forward handed to the decoder layers.
+
+    Attributes:
+        state: (B, T, D), what layer `start` received.
+        arguments: of each layer, apart from the hidden states; tensors lie where the layer's weights lie.
+    """
+
+    state: Tensor
+    start: int
+    arguments: list[tuple[tuple[Any, ...], dict[str, Any]]]
+
+    def run(self, layer: nn.Module, index: int, state: Tensor) -> Tensor:
+        """The state behind a layer that is called with the arguments of layer `index`."""
+        args, kwargs = self.arguments[index]
+        out = layer(state, *args, **kwargs)
+        return out[0] if isinstance(out, tuple) else out
+
+
+def tape_forward(model: PreTrainedModel, inputs: dict[str, Any], start: int) -> Tape:
+    """Run a forward up to decoder layer `start`; the layers from there on are asked for their arguments only."""
+    view = pruned_view(model, ())
+    states: list[Tensor] = []
+    arguments: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+    copies: dict[tuple[int, torch.device], Tensor] = {}
+
+    def hook(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        kwargs = dict(kwargs)
+        state, rest = (args[0], args[1:]) if args else (kwargs.pop("hidden_states"), ())
+        if len(arguments) == start:
+            states.append(state)
+        arguments.append(_placed((rest, kwargs), next(layer.parameters()).device, copies))
+
+    for index, layer in enumerate(decoder_layers(view)):
+        layer.register_forward_pre_hook(hook, with_kwargs=True)
+        if index >= start:
+            layer.forward = _pass_on
+    view(**inputs, logits_to_keep=1)
+    return Tape(states[0], start, arguments)
+
+
+def _pass_on(hidden_states: Tensor, *_args: Any, **_kwargs: Any) -> Tensor:
+    return hidden_states
+
+
+def _placed(value: Any, device: torch.device, copies: dict[tuple[int, torch.device], Tensor]) -> Any:
+    """Arguments with their tensors on a device, each copied there once, whatever the number of layers that get it."""
+    if isinstance(value, Tensor):
+        if device in (value.device, torch.device("meta")):  # meta: weights that are fetched when they are needed
+            return value
+        key = (id(value), device)
+        if key not in copies:
+            copies[key] = value.to(device)
+        return copies[key]
+    if type(value) in (tuple, list):
+        return type(value)(_placed(v, device, copies) for v in value)
+    if type(value) is dict:
+        return {k: _placed(v, device, copies) for k, v in value.items()}
+    return value
+
+
+class Tail:
+    """What a model does behind its last decoder layer (norm, head, logit scales and caps), on finished states.
+
+    It is the model's own forward, on a view whose only layer hands out the state.
+    """
+
+    def __init__(self, model: PreTrainedModel):
+        self.view = pruned_view(model, range(len(decoder_layers(model)) - 1))
+        decoder_layers(self.view, least=1)[0].forward = self._given
+        self.states = torch.empty(0)
+
+    def _given(self, *_args: Any, **_kwargs: Any) -> Tensor:
+        return self.states[None]
+
+    def logits(self, states: Tensor) -> Tensor:
+        """(N, V) float32 logits of (N, D) states."""
+        self.states = states
+        tokens = torch.zeros(1, len(states), dtype=torch.long, device=states.device)
+        try:
+            return torch.as_tensor(self.view(input_ids=tokens, use_cache=False).logits[0]).float()
+        finally:
+            self.states = torch.empty(0)

@@ -1,0 +1,90 @@
+"""Paired comparisons of criteria, on outcomes worked out by hand."""
+
+import pandas as pd
+import pytest
+
+from core.analysis.comparisons import MEDIAN_RANDOM, domain_aware_comparisons, matching_criterion, median_plan, pairwise
+from core.analysis.statistics import mcnemar_exact
+
+N = 40
+
+
+def outcomes(right: dict[tuple[str, str, int], int], domain: str = "math") -> pd.DataFrame:
+    """(criterion, plan, budget) -> how many of the 40 items it gets right, always the first ones."""
+    rows = [
+        (plan, criterion, n_drop, domain, f"i{i}", i < n)
+        for (criterion, plan, n_drop), n in right.items()
+        for i in range(N)
+    ]
+    return pd.DataFrame(rows, columns=["plan_id", "criterion", "n_drop", "domain", "item_id", "correct"])
+
+
+SWEEP = {
+    ("full", "p0", 0): 40,
+    ("math_aware", "pm", 1): 36,
+    ("spaced:math_aware", "pm", 1): 36,
+    ("uniform", "pu", 1): 20,
+    ("mixed", "pu", 1): 20,
+    ("deepest", "pd", 1): 37,
+    ("random", "r1", 1): 10,
+    ("random", "r2", 1): 24,
+    ("random", "r3", 1): 26,
+    ("random", "r4", 1): 39,
+    ("math_aware", "pm4", 2): 9,
+    ("uniform", "pu4", 2): 8,
+    ("math_aware", "pm5", 3): 5,
+}
+
+
+def test_pairs_by_hand() -> None:
+    """Full against uniform: 20 items only the full model gets right, so p = 2 / 2^20."""
+    table = pairwise(outcomes(SWEEP), ["full", "uniform", "deepest", "block"], 1, "math")
+    assert len(table) == 3  # block was not measured
+    first = table.iloc[0]
+    assert (first.a, first.b, first.n, first.a_only, first.b_only) == ("full", "uniform", 40, 20, 0)
+    assert (first.score_a, first.score_b, first.difference) == (1.0, 0.5, 0.5)
+    assert first.low == pytest.approx(0.35, abs=0.05) and first.high == pytest.approx(0.65, abs=0.05)
+    assert first.p == pytest.approx(2 / 2**20)
+    assert first.p_holm == pytest.approx(3 * first.p)
+    last = table.iloc[2]
+    assert (last.a, last.b, last.p) == ("full", "deepest", mcnemar_exact(3, 0))
+    assert pairwise(outcomes(SWEEP), ["full", "uniform"], 1, "general").empty
+
+
+def test_a_domains_own_criterion_against_the_others() -> None:
+    table = domain_aware_comparisons(outcomes(SWEEP), "math").set_index("b")
+    assert set(table.index) == {"spaced:math_aware", "uniform", "mixed", "deepest", MEDIAN_RANDOM}
+    assert set(table.a) == {"math_aware"} and set(table.n_drop) == {1}  # the lowest third of budgets 1 to 3
+    assert table.difference.to_dict() == pytest.approx(
+        {"spaced:math_aware": 0, "uniform": 0.4, "mixed": 0.4, "deepest": -1 / 40, MEDIAN_RANDOM: 0.3}
+    )
+    assert table.same_plan.to_dict() == {b: b == "spaced:math_aware" for b in table.index}
+    # three tests: uniform and mixed chose the same layers, and the spaced ranking has nothing to test
+    assert table.p_holm["uniform"] == table.p_holm["mixed"] == pytest.approx(3 * 2 / 2**16)
+    assert table.p_holm[MEDIAN_RANDOM] == pytest.approx(2 * 2 / 2**12)
+    assert table.p_holm["deepest"] == table.p_holm["spaced:math_aware"] == 1.0
+
+
+def test_budgets_and_missing_criteria() -> None:
+    table = domain_aware_comparisons(outcomes(SWEEP), "math", [1, 2, 3])
+    assert table.groupby("n_drop").size().to_dict() == {1: 5, 2: 1}  # at 3 there is nothing to compare with
+    assert domain_aware_comparisons(outcomes(SWEEP, "general"), "general").empty
+    assert domain_aware_comparisons(outcomes({}), "math").empty
+
+
+def test_the_median_plan_is_a_measured_one() -> None:
+    """Of four plans the lower of the two middle ones."""
+    random = outcomes({k: v for k, v in SWEEP.items() if k[0] == "random"})
+    assert set(median_plan(random).plan_id) == {"r2"}
+
+
+def test_items_that_only_one_plan_answered_do_not_count() -> None:
+    table = outcomes({("a", "pa", 1): 30, ("b", "pb", 1): 20})
+    half = table[(table.criterion == "a") | table.item_id.isin([f"i{i}" for i in range(25)])]
+    row = pairwise(half, ["a", "b"], 1, "math").iloc[0]
+    assert (row.n, row.a_only, row.difference) == (25, 5, 0.2)
+
+
+def test_each_domain_has_its_criterion() -> None:
+    names = [matching_criterion(d) for d in ("math", "general", "charts")]
+    assert names == ["math_aware", "non_math_aware", "domain:charts"]
