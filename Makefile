@@ -6,7 +6,8 @@ MAKEFLAGS += --no-print-directory
 PORT ?= 8501
 PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
-PYTEST := $(PY) -m pytest
+# two files at a time; the tests of one file stay together, since they share servers and models
+PYTEST := $(PY) -m pytest -n 2 --dist loadfile
 
 .PHONY: help run test check lint types unit rest format bench screenshots train hooks setup dev browser clean
 
@@ -77,7 +78,7 @@ dev: .venv/dev.done
 	@$(PIP) install -r requirements.txt
 	@touch $@
 
-.venv/dev.done: requirements-dev.txt .venv/runtime.done
+.venv/dev.done: requirements-dev.txt requirements-ray.txt .venv/runtime.done
 	@echo "installing what the tests need into .venv (once) …"
 	@$(PIP) install -r requirements-dev.txt
 	@touch $@

@@ -235,7 +235,10 @@ def _plans_of_a_sweep(vlm: "VLM") -> "list[PruningPlan]":
 
 
 def _forest_bound(vlm: "VLM", plans: "Sequence[PruningPlan]", batches: "Sequence[Batch]") -> float:
-    """The ratio of the FLOPs of both ways: vision once a batch, the trie's nodes, the head where it is needed."""
+    """The ratio of the FLOPs of both ways: vision once a batch, the trie's nodes, the head where it is needed.
+
+    What is measured may exceed it: behind a plan's last layer most of the MLP's work is left out, which is not counted.
+    """
     from core.pruning.cost import estimate_cost
     from core.pruning.plan import PruningPlan
     from core.pruning.trie import trie_layers

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
+from functools import partial
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -28,6 +29,7 @@ from core.runs import library
 from core.runs.jobs import Report
 
 if TYPE_CHECKING:
+    from core.runs.executors import Scorer
     from core.vlm import VLM
 
 app = typer.Typer(
@@ -426,6 +428,15 @@ def parse_budgets(text: str) -> list[int]:
     return sorted(budgets)
 
 
+def _scorer(memory_gib: float | None) -> "Scorer | None":
+    """The forest with a limit on its memory; None: without one."""
+    if memory_gib is None:
+        return None
+    from core.vlm.forest import score_plans
+
+    return partial(score_plans, memory_bytes=int(memory_gib * 2**30))
+
+
 @app.command()
 def sweep(
     model: ModelOption = "tiny",
@@ -449,6 +460,10 @@ def sweep(
     ray_address: Annotated[
         str, typer.Option(help="With ray: local starts a cluster on this machine; auto or host:port joins one.")
     ] = "local",
+    memory: Annotated[
+        float | None,
+        typer.Option(help="What scoring may take on top of the model, for each copy of it.", min=0.001, metavar="GIB"),
+    ] = None,
     device: DeviceOption = "auto",
     progress_file: ProgressFileOption = None,
     as_json: JsonOption = False,
@@ -479,9 +494,9 @@ def sweep(
     with (
         RunStore(store or library.user_runs_path()) as runs,
         _progress("loading the model") as bar,
-        RayExecutor(model, workers=workers, address=ray_address, device=device)
+        RayExecutor(model, workers=workers, address=ray_address, scorer=_scorer(memory), device=device)
         if executor == "ray"
-        else LocalExecutor(_load(model, device)) as scoring,
+        else LocalExecutor(_load(model, device), _scorer(memory)) as scoring,
     ):
         report = run_sweep(scoring, similarities, plans, [known[b] for b in wanted], runs, progress=bar)
     if skipped:
@@ -595,7 +610,7 @@ def regimes(
     """Which regime each measured budget is in: a summary, then the evidence of each."""
     from core.errors import StoreError, suggest
 
-    runs, items = library.all_runs()
+    runs, items = library.all_runs(model)
     if out_file is not None:
         own = [r for r in runs if r.model.model_id == model]
         maps = {}
@@ -627,7 +642,7 @@ def regimes(
 @runs_app.command("list")
 def runs_list(model: Annotated[str | None, typer.Option("--model")] = None, as_json: JsonOption = False) -> None:
     """Every run, recorded and measured here."""
-    rows = [_run_row(r) for r in library.all_runs()[0] if model in (None, r.model.model_id)]
+    rows = [_run_row(r) for r in library.all_runs(model)[0]]
     if as_json:
         _print_json(rows)
         return

@@ -50,6 +50,7 @@ class Kind:
 ABSTAINS = (CONVERGED, UNDETERMINED)
 RANK_6, RANK_3 = Effects(rank=0.06, own=0.03), Effects(rank=0.03, own=0.02)
 RUNS_6, RUNS_3 = Effects(structure=0.06, own=0.03), Effects(structure=0.03, own=0.02)
+RANK_2, RUNS_2 = Effects(rank=0.02, own=0.04), Effects(structure=0.02, own=0.04)
 THREE = ((RANKING,), (CONVERGED,), (STRUCTURE,))
 KINDS = {
     "flat": Kind("flat", (FLAT,), (ABSTAINS,), 0.95),
@@ -61,6 +62,7 @@ KINDS = {
     "structure3": Kind("structure effect 3, other reasons 2", (RUNS_3,), ((STRUCTURE,),), None),
     "changes": Kind("rank 6, then flat, then structure 6", (RANK_6, FLAT, RUNS_6), THREE),
     "changes3": Kind("rank 3, then flat, then structure 3", (RANK_3, FLAT, RUNS_3), THREE, None),
+    "changes2": Kind("rank 2, flat, structure 2; other reasons 4", (RANK_2, FLAT, RUNS_2), THREE, None),
 }
 
 

@@ -86,7 +86,7 @@ class RegimeMap:
 def as_ranges(numbers: Collection[int]) -> str:
     """ "1 to 3, 5" for [1, 2, 3, 5]."""
     parts: list[tuple[int, int]] = []
-    for n in sorted(numbers):
+    for n in sorted(set(numbers)):
         parts = [*parts[:-1], (parts[-1][0], n)] if parts and n == parts[-1][1] + 1 else [*parts, (n, n)]
     return ", ".join(str(a) if a == b else f"{a} to {b}" for a, b in parts)
 

@@ -273,6 +273,6 @@ def _connected_ray(address: str, workers: int | None) -> Any:
     except ImportError:
         raise ExecutorError("Ray is not installed: run pip install -r requirements-ray.txt") from None
     except (OSError, ValueError, RuntimeError) as error:
-        why = (str(error).splitlines() or [type(error).__name__])[0]
+        why = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
         raise ExecutorError(f"no Ray cluster at '{address}': {why}; give --ray-address local to start one") from error
     return ray

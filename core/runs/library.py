@@ -55,8 +55,12 @@ def user_trials_path() -> Path:
     return settings.data_dir() / "trials"
 
 
-def all_runs() -> tuple[list[RunRecord], dict[str, ItemSet]]:
-    """Recorded runs and the user's own, and items by data hash; a run repeated here replaces the recorded one."""
+def all_runs(model_id: str | None = None) -> tuple[list[RunRecord], dict[str, ItemSet]]:
+    """Recorded runs and the user's own, and items by data hash; a run repeated here replaces the recorded one.
+
+    Args:
+        model_id: only this model's (of a large store, the rest is then not read).
+    """
     from cache import RunStore, load_recorded
 
     records: dict[str, RunRecord] = {}
@@ -67,9 +71,9 @@ def all_runs() -> tuple[list[RunRecord], dict[str, ItemSet]]:
         items |= sets
     if user_runs_path().exists():
         with RunStore(user_runs_path()) as runs:
-            records |= {r.run_id: r for r in runs.records()}
+            records |= {r.run_id: r for r in runs.records(model_id)}
             items |= {s.data_hash: s for s in runs.item_sets()}
-    return [r for r in records.values() if r.n_scored], items
+    return [r for r in records.values() if r.n_scored and model_id in (None, r.model.model_id)], items
 
 
 def one_setting(records: Iterable[RunRecord]) -> list[RunRecord]:
@@ -100,7 +104,7 @@ def measured_scores(plan: PruningPlan, revision: str) -> dict[str, dict[str, Any
         data (hash of the items), device, origin, created. Where a benchmark was run more than once, the run with the
         most scored items counts.
     """
-    runs = [r for r in all_runs()[0] if r.model.revision == revision]
+    runs = [r for r in all_runs(plan.model_id)[0] if r.model.revision == revision]
     full = {_setting(r): r.score for r in runs if not r.plan.n_drop}
     ours = (r for r in runs if r.plan.plan_id == plan.plan_id)
     return {  # the last run of a benchmark stays

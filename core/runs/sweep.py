@@ -158,6 +158,8 @@ def run_sweep(
             label = f"{len(piece.plans)} plans on {works[piece.benchmark].items.benchmark}"
             progress(done + under_way, total, label)
 
+    if pieces:
+        report(pieces[0], 0)
     for piece, scores in executor.map(pieces, progress=report, should_stop=stopping):
         done += works[piece.benchmark].keep(piece, scores, stopped)
         report(piece, 0)

@@ -36,6 +36,11 @@ def check_separable(config: Any) -> None:
     sources = stated.get("kv_source_layers")
     if sources and list(sources) != list(range(len(sources))):
         found = "kv_source_layers", TIED["num_kv_shared_layers"]
+    n_layers = getattr(text, "num_hidden_layers", None)
+    for name, value in stated.items() if n_layers else ():
+        known = name in LAYER_INDICES or name.startswith("mtp") or not value  # mtp: layers beside the decoder
+        if "layer" in name and _lists(name, value) and len(value) != n_layers and not known:
+            found = found or (name, "lists layers in a way that is not known here")
     if found:
         name, why = found
         raise ModelError(f"{text.model_type} {why} ({name} in its config): its layers cannot be dropped one by one")
@@ -52,7 +57,7 @@ def cut_depth(text: Any, kept: list[int]) -> None:
     _state_sparse_layers(text, n_layers)
     text.num_hidden_layers = len(kept)
     cut = {
-        name: _cut(name, value, kept, n_layers)
+        name: _cut(name, value, kept)
         for name, value in vars(text).items()
         if _lists(name, value) and (len(value) == n_layers or name in LAYER_INDICES)
     }
@@ -72,7 +77,7 @@ def cut_depth(text: Any, kept: list[int]) -> None:
 def cut_lists(attributes: dict[str, Any], kept: list[int], n_layers: int) -> dict[str, Any]:
     """Those of a decoder module's own attributes that list something per layer, cut."""
     return {
-        name: _cut(name, value, kept, n_layers)
+        name: _cut(name, value, kept)
         for name, value in attributes.items()
         if _lists(name, value) and len(value) == n_layers
     }
@@ -82,7 +87,7 @@ def _lists(name: str, value: Any) -> bool:
     return isinstance(value, (list, tuple)) and not name.startswith("_")
 
 
-def _cut(name: str, value: Any, kept: list[int], n_layers: int) -> Any:
+def _cut(name: str, value: Any, kept: list[int]) -> Any:
     if name in LAYER_INDICES:
         position = {layer: p for p, layer in enumerate(kept)}
         return type(value)(position[i] for i in value if i in position)

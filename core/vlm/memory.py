@@ -14,7 +14,7 @@ from core.vlm.encoding import Batch, encode_samples, sample_batches
 from core.vlm.loading import VLM
 
 R = TypeVar("R")
-GIB = 2**30
+MIB = 2**20
 HEAD_ROWS = 256
 REFUSALS = ("DefaultCPUAllocator", "not enough memory", "out of memory", "ALLOC_FAILED")  # the last is cuBLAS's
 
@@ -41,12 +41,14 @@ def fitting_batches(
         if len(rows) > batch_size:
             waiting += [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)][::-1]
             continue
-        needed, result = 0, None
+        result, why = None, "memory ran out"
         try:
             batch = encode_samples(vlm, [samples[i] for i in rows])
-            needed = peak_bytes(vlm.model, batch.inputs, head_rows(vlm.model, memory_bytes))
-            if memory_bytes is None or needed <= memory_bytes:
+            heads = head_rows(vlm.model, memory_bytes)
+            if memory_bytes is None or (needed := peak_bytes(vlm.model, batch.inputs, heads)) <= memory_bytes:
                 result = score(batch)
+            else:
+                why = f"it takes about {needed / MIB:,.1f} MiB beside the model, the limit is {memory_bytes / MIB:,.1f}"
         except (RuntimeError, MemoryError) as error:
             if not out_of_memory(error):
                 raise
@@ -57,10 +59,9 @@ def fitting_batches(
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         if len(rows) == 1:
-            limit = "the memory there is" if memory_bytes is None else f"a limit of {memory_bytes / GIB:.2f} GiB"
             raise MemoryLimitError(
-                f"{limit} is too little to score one sample, which takes about {needed / GIB:.2f} GiB on top of the "
-                "model: raise --memory, free some, or load the model in a smaller dtype or on a larger device"
+                f"not even one sample at a time can be scored: {why}; raise --memory, free some, or load the model in "
+                "a smaller dtype or on a larger device"
             )
         batch_size = len(rows) // 2
         waiting.append(rows)
@@ -90,23 +91,23 @@ def peak_bytes(model: PreTrainedModel, inputs: Mapping[str, Tensor], rows_in_hea
     pairs = batch * tokens**2 * (1 + width if fused else text.num_attention_heads * (2 * width + 4))
     walk = states + batch * tokens * _work_bytes(text, width) + pairs + rows_in_head * _logit_bytes(model)
     pixels = sum(v.numel() for name, v in inputs.items() if name.startswith("pixel_values"))
-    tower = model.config.vision_config
-    patch = getattr(tower, "patch_size", 14)
-    side = max(patch) if isinstance(patch, (list, tuple)) else patch
-    vision = (
-        pixels * width
-        + pixels // (3 * side**2) * _work_bytes(tower, width)
-        + 3 * batch * tokens * text.hidden_size * width
-    )
+    tower = getattr(model.config, "vision_config", None)
+    patches = pixels // (3 * _largest(tower, "patch_size", default=14) ** 2)
+    vision = pixels * width + patches * _work_bytes(tower, width) + 3 * batch * tokens * text.hidden_size * width
     return sum(v.nbytes for v in inputs.values()) + int(HEADROOM * max(walk, vision))
 
 
 def _work_bytes(config: Any, width: int) -> int:
     """What one layer holds for a token while it runs: copies of the state (norms in float32), and its MLP's inside."""
-    size = next(v for name in ("hidden_size", "embed_dim") if (v := getattr(config, name, None)))
-    experts = getattr(config, "num_experts_per_tok", None) or 1
-    inner = getattr(config, "moe_intermediate_size", None) or getattr(config, "intermediate_size", None) or 4 * size
-    return (4 * size + 3 * experts * inner) * width + 2 * size * 4
+    size = _largest(config, "hidden_size", "embed_dim", default=1024)
+    inner = _largest(config, "moe_intermediate_size", "intermediate_size", default=4 * size)
+    return (4 * size + 3 * _largest(config, "num_experts_per_tok", default=1) * inner) * width + 2 * size * 4
+
+
+def _largest(config: Any, *names: str, default: int) -> int:
+    """The first of these settings that is stated; some are one number for each side, or for each layer."""
+    stated = next((value for name in names if (value := getattr(config, name, None))), default)
+    return int(max(stated) if isinstance(stated, (list, tuple)) else stated)
 
 
 def _logit_bytes(model: PreTrainedModel) -> int:

@@ -51,10 +51,11 @@ def span_similarities(inputs: list[Tensor], outputs: list[Tensor], masks: Tensor
         (B, K, L, L) float32; [b, k, i, n - 1] = mean over tokens of cos(x_i, y_{i+n-1}); NaN where there is no such
         span or no such token.
     """
-    x = torch.stack([torch.nn.functional.normalize(s.float(), dim=-1) for s in inputs], 2)  # (B, T, L, D)
-    y = torch.stack([torch.nn.functional.normalize(s.float(), dim=-1).to(x.device) for s in outputs], 2)
-    cosines = x @ y.transpose(2, 3)  # (B, T, L, L): start i by last layer j
-    weights = masks.to(x.device).float()
+    # layers may lie on several devices
+    x = torch.stack([torch.nn.functional.normalize(s.float(), dim=-1).to(masks.device) for s in inputs], 2)
+    y = torch.stack([torch.nn.functional.normalize(s.float(), dim=-1).to(masks.device) for s in outputs], 2)
+    cosines = x @ y.transpose(2, 3)  # (B, T, L, D) @ (B, T, D, L): start i by last layer j
+    weights = masks.float()
     weights = weights / weights.sum(2, keepdim=True)  # NaN for a kind without tokens
     means = torch.einsum("bkt,btij->bkij", weights, cosines)
     n_layers = len(inputs)

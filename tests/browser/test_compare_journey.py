@@ -69,6 +69,11 @@ def until(condition, seconds: float = 20.0) -> bool:
     return condition()
 
 
+def at_rest(page) -> None:
+    """Streamlit may lose a change of page that is asked for while a script still runs."""
+    page.wait_for_function("document.querySelector('[data-testid=stApp]').dataset.testScriptState === 'notRunning'")
+
+
 def test_from_a_curve_to_an_item_in_two_clicks(page, app):
     page.goto(f"{app}/benchmarks?curves=math_aware&curves=uniform")
     mark = page.locator("[data-testid=stVegaLiteChart]").first.locator(
@@ -76,8 +81,10 @@ def test_from_a_curve_to_an_item_in_two_clicks(page, app):
     )
     mark.wait_for()
     page.get_by_text("math_aware at budget 4 drops").wait_for()
+    at_rest(page)
     mark.click()  # one
     page.get_by_text("uniform at budget 4 drops").wait_for()
+    at_rest(page)
     page.wait_for_url(re.compile("plan=uniform"))
     page.get_by_role("link", name="Compare", exact=True).nth(1).click()  # two; the first is the page's own link
     page.get_by_role("heading", name="Where does the pruned model go wrong?").wait_for()

@@ -30,6 +30,15 @@ def test_labels_are_right_as_often_as_promised(name: str) -> None:
         assert coverage(found) >= 0.9
 
 
+@pytest.mark.slow
+def test_boundary_intervals_hold_the_truth_where_their_points_do_not() -> None:
+    """Effects so small that labels go missing and cuts slip: the interval has to know."""
+    found = [sweep_outcome(KINDS["changes2"], seed, n_items=300, n_boot=300) for seed in range(1000, 1000 + SWEEPS)]
+    assert len(claims(found)) >= 0.5 * SWEEPS
+    assert np.mean([truth == point for truth, (_, point, _) in claims(found)]) < 0.9
+    assert coverage(found) >= 0.9
+
+
 @pytest.mark.parametrize("n", [100, 500])
 def test_wilson_intervals_hold_the_truth(n: int) -> None:
     shares = [wilson_coverage(n, p, 2000) for p in (0.1, 0.5, 0.8, 0.95)]

@@ -11,6 +11,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForImageTextToText, Gemma4Config, Llama4Config, PreTrainedModel
 
 from core.errors import ModelError, PlanError
+from core.vlm.depth import check_separable
 from core.vlm.loading import decoder_layers, structural_layers, text_decoder
 from core.vlm.view import pruned_config, pruned_view
 from tests.conformance.families import MROPE, QWEN_VISION, TEXT
@@ -72,6 +73,15 @@ def test_layers_that_count_no_tokens_cannot_be_alone(kept: list[int]) -> None:
     text = {"num_hidden_layers": 3, "layer_types": ["conv", "full_attention", "conv"]}
     with pytest.raises(PlanError, match="at least one attention layer"):
         pruned_config(AutoConfig.for_model("lfm2_vl", text_config=text), kept)
+
+
+def test_a_list_of_layers_of_unknown_meaning_is_refused() -> None:
+    config = AutoConfig.for_model("llava", text_config={"model_type": "llama", "num_hidden_layers": 6})
+    config.text_config.looped_layers = [2, 3]
+    with pytest.raises(ModelError, match=r"llama lists layers in a way that is not known here \(looped_layers in"):
+        check_separable(config)
+    config.text_config.looped_layers = []
+    check_separable(config)
 
 
 # ------------------------------------------------------------------------------------------------ real models

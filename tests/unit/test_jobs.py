@@ -17,7 +17,7 @@ from core.runs import jobs, library
 from core.runs.jobs import Job, Report, cancel_job, get_job, job_log, list_jobs, resume_job, start_job
 from tests.unit.test_cli import run
 
-SWEEP = ["sweep", "--criteria", "uniform", "--budgets", "1-6", "--random", "0", "--limit", "256"]
+SWEEP = ["sweep", "--criteria", "uniform", "--budgets", "1-6", "--random", "0", "--limit", "192"]
 PIECE = 7 * 64  # outcomes that are saved together: the full model and six plans, a chunk of items
 
 
@@ -41,7 +41,7 @@ def test_a_sweep_is_watched_killed_resumed_cancelled_and_finished(strata_home: P
     job_id = started.stdout
     assert [j.job_id for j in list_jobs()] == [job_id]
     running = wait_for(job_id, "running", least_done=PIECE + 1)
-    assert PIECE < running.done < running.total == 2 * 256 * 7 and "plans on tiny-math" in running.what
+    assert PIECE < running.done < running.total == 2 * 192 * 7 and "plans on tiny-math" in running.what
     assert running.command == "python -m core " + " ".join(SWEEP)
     assert start_job(SWEEP).job_id == job_id  # no second one beside it
 

@@ -1,8 +1,10 @@
 """Models that cannot be used are refused with one line that says why."""
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -27,7 +29,7 @@ from transformers import (
 
 from core import cli, settings
 from core.errors import ModelError
-from core.vlm import placement
+from core.vlm import loading, placement
 from core.vlm.encoding import encode_samples
 from core.vlm.loading import decoder_layers, folder_revision, load_vlm, read_spec
 from core.vlm.placement import checkpoint_bytes, choose_place, loaded_bytes, roomy_place
@@ -65,6 +67,35 @@ def test_a_local_folder_never_stands_in_for_a_hub_name(tmp_path: Path, monkeypat
     with pytest.raises(ModelError, match="cannot fetch 'org/name' from the Hub"):
         load_vlm("org/name")
     assert load_vlm("./org/name").spec.n_layers == 16
+
+
+def test_known_models_are_those_of_the_local_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing is fetched: a model that was cached in part used to be downloaded whole."""
+
+    def cached(name: str, text: str, revision: str) -> SimpleNamespace:
+        folder = tmp_path / revision
+        folder.mkdir()
+        (folder / "config.json").write_text(text)
+        versions = [SimpleNamespace(snapshot_path=folder, commit_hash=revision, last_modified=2.0)]
+        if name == "org/vlm":
+            versions.append(SimpleNamespace(snapshot_path=tmp_path, commit_hash="old", last_modified=1.0))
+        return SimpleNamespace(repo_id=name, repo_type="model", revisions=versions)
+
+    repos = [cached("org/vlm", TINY_CONFIG, "abc"), cached("org/text", '{"model_type": "qwen3"}', "def")]
+    monkeypatch.setattr(loading, "scan_cache_dir", lambda: SimpleNamespace(repos=repos))
+    monkeypatch.setattr(loading, "snapshot_download", lambda *_args, **_options: pytest.fail("it went to the Hub"))
+    monkeypatch.setattr(sys, "argv", ["strata", "models", "--json"])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    assert not stopped.value.code
+    found = json.loads(capsys.readouterr().out)
+    tiny, vlm = found["models"]
+    assert (vlm["model_id"], vlm["revision"], vlm["n_layers"]) == ("org/vlm", "abc", 16)
+    assert (tiny["attention"], tiny["fits"], tiny["runs_on"]) == ("sdpa", True, "cpu")
+    assert tiny["weights_bytes"] == 4 * tiny["n_parameters"] == 14_897_152  # float32 on the CPU
+    assert list(found["unsupported"]) == ["org/text"] and "does not take images" in found["unsupported"]["org/text"]
 
 
 # ------------------------------------------------------------------------------------------------ refusals

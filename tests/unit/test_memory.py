@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from core import settings
+from core import cli, settings
 from core.errors import MemoryLimitError
 from core.pruning.plan import PruningPlan
 from core.vlm import forest
@@ -60,7 +61,7 @@ def test_a_batch_that_runs_out_of_memory_is_halved_and_tried_again(kind: str, mo
 
 def test_one_sample_that_does_not_fit_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
     tried = refusing(monkeypatch, 0, "cuda")
-    with pytest.raises(MemoryLimitError, match="too little to score one sample"):
+    with pytest.raises(MemoryLimitError, match="not even one sample at a time can be scored: memory ran out"):
         score_plans(random_vlm(), PLANS, some_samples(), batch_size=4)
     assert tried == [4, 2, 1]
 
@@ -90,8 +91,15 @@ def test_a_limit_makes_batches_small_enough() -> None:
         sizes.append(len(rows))
         assert taken <= limit
     assert sum(sizes) == 12 and 2 <= max(sizes) <= 6
-    with pytest.raises(MemoryLimitError, match=r"a limit of 0\.00 GiB .* raise --memory"):
+    with pytest.raises(MemoryLimitError, match=r"takes about [\d.]+ MiB .* the limit is 0\.0; raise --memory"):
         score_plans(vlm, PLANS, samples, memory_bytes=1000)
+
+
+def test_the_command_line_states_the_limit_in_gib() -> None:
+    assert cli._scorer(None) is None
+    scorer = cli._scorer(0.5)
+    assert isinstance(scorer, partial) and scorer.func is score_plans
+    assert scorer.keywords == {"memory_bytes": 2**29}
 
 
 def test_logits_take_a_quarter_of_a_limit_at_most() -> None:
