@@ -142,7 +142,7 @@ class RayExecutor(Executor):
     def map(
         self, pieces: Sequence[Piece], *, progress: Callable[[Piece, int], None], should_stop: Callable[[], bool]
     ) -> Iterator[tuple[Piece, Any]]:
-        todo, losses = deque(pieces), Counter[Piece]()
+        todo, losses = deque(pieces), Counter[Piece | None]()
         while todo or any(piece for _, piece in self._busy.values()):
             while todo and self._idle:
                 self._give(self._idle.pop(), todo.popleft())
@@ -155,17 +155,19 @@ class RayExecutor(Executor):
                 worker, piece = self._busy.pop(reference)
                 try:
                     result = self._result(reference)
-                except _WorkerLost:
+                except _WorkerLost as error:
+                    losses[piece] += 1
+                    if losses[piece] == MOST_LOSSES:
+                        over = "starting" if piece is None else "the same items"
+                        raise ExecutorError(
+                            f"{MOST_LOSSES} workers were lost over {over}, perhaps out of memory: use fewer --workers; "
+                            f"finished items are kept ({error})"
+                        ) from None
                     if piece is not None:
-                        losses[piece] += 1
-                        if losses[piece] == MOST_LOSSES:
-                            raise ExecutorError(
-                                f"{MOST_LOSSES} workers were lost over the same items, probably out of memory: use "
-                                "fewer --workers; finished items are kept"
-                            ) from None
                         todo.appendleft(piece)
                     self._start_worker()
                     continue
+                losses[None] = 0
                 if piece is None and result != (self.spec, self.hardware):
                     raise ExecutorError(
                         f"the workers differ: {self.spec.revision} in {self.spec.dtype} on {self.hardware}, and "

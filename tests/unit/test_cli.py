@@ -160,6 +160,21 @@ def test_sweep_then_runs_then_resume(capsys: pytest.CaptureFixture[str], home: P
     assert {s["run_id"] for s in first["scores"]} <= {row["run_id"] for row in listed}
 
 
+def test_regimes_begin_with_the_summary(capsys: pytest.CaptureFixture[str], home: Path) -> None:
+    """Of the recorded runs."""
+    code, stdout, _ = run(capsys, "regimes", "--domain", "general", "--json")
+    document = json.loads(stdout)
+    assert code == 0 and document["domain"] == "general"
+    assert [b["n_drop"] for b in document["budgets"]] == list(range(1, 15))
+    assert document["summary"].startswith("On general (tiny-general), by the number of dropped layers, ")
+    assert set(document["budgets"][0]) == {"n_drop", "label", "evidence"}
+    code, stdout, _ = run(capsys, "regimes", "--domain", "general", "--benchmark", "tiny-general")
+    said = " ".join(stdout.split())
+    assert code == 0 and said.startswith(f"{document['summary']} At 1 dropped layer the regime is ")
+    code, _, stderr = run(capsys, "regimes", "--benchmark", "mathvista")
+    assert (code, stderr.strip()) == (2, "no runs of tiny on 'mathvista': choose one of tiny-math")
+
+
 def test_tiny_samples_writes_pictures(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     code, _, _ = run(capsys, "tiny", "samples", "--out", str(tmp_path), "--n", "3")
     rows = [json.loads(line) for line in (tmp_path / "samples.jsonl").read_text().splitlines()]

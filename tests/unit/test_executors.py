@@ -2,17 +2,20 @@
 
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
 import pytest
 
 from cache import RunStore
-from core.errors import ExecutorError
+from core.errors import ExecutorError, ModelError
 from core.pruning.atlas import SimilarityAtlas
 from core.pruning.plan import PruningPlan
-from core.runs.executors import Executor, LocalExecutor, Piece, RayExecutor, device_name
+from core.runs import executors
+from core.runs.executors import Executor, LocalExecutor, Piece, RayExecutor, _Worker, device_name
 from core.runs.sweep import Benchmark, benchmark_items, run_sweep, sweep_plans
 from core.vlm import load_vlm
 from core.vlm.similarity import compute_atlas
@@ -67,6 +70,127 @@ def test_a_cluster_that_is_not_there_is_one_line(address: str) -> None:
     with pytest.raises(ExecutorError, match=f"^no Ray cluster at '{address}': .+; give --ray-address local") as caught:
         RayExecutor("tiny", address=address)
     assert "\n" not in str(caught.value)
+
+
+# ------------------------------------------------------------------------------------------------ losses, without Ray
+
+
+class Lost(Exception):
+    pass
+
+
+@dataclass(eq=False)
+class Call:
+    """A worker's call: what it shall answer, and what it would."""
+
+    answer: Any
+    method: Any
+    arguments: tuple[Any, ...]
+
+
+class FakeRay:
+    """As much of Ray as the executor uses; workers run in this process and are lost when told to be.
+
+    Args:
+        answers: of all workers' calls in turn: None to answer truly, an exception to raise, or an answer of its own.
+        deadly: an item over which every worker is lost.
+    """
+
+    def __init__(self, answers: list[Any], nodes: int = 2, deadly: str = "") -> None:
+        self.answers, self.nodes, self.deadly = iter(answers), nodes, deadly
+        self.closed = self.started = 0
+        self.exceptions = SimpleNamespace(RayTaskError=type("RayTaskError", (Exception,), {}), RayError=Lost)
+
+    def cluster_resources(self) -> dict[str, float]:
+        return {"CPU": float(self.nodes)}
+
+    def remote(self, **_: Any) -> Any:
+        def worker(*arguments: Any) -> Any:
+            self.started += 1
+            inner = _Worker(*arguments)
+            inner.local = LocalExecutor(VLM, arguments[1])
+
+            def called(method: Any) -> Any:
+                return SimpleNamespace(remote=lambda *a: Call(next(self.answers, None), method, a))
+
+            return SimpleNamespace(describe=called(inner.describe), score=called(inner.score))
+
+        return lambda _actor: SimpleNamespace(remote=worker)
+
+    def wait(self, references: list[Any], timeout: float | None = None) -> tuple[list[Any], list[Any]]:
+        return [r for r in references if r.answer != "never"][:1], references
+
+    def get(self, reference: Any) -> Any:
+        if isinstance(reference.answer, Exception):
+            raise reference.answer
+        if reference.arguments and reference.arguments[1][0].sample_id == self.deadly:
+            raise Lost("killed\nstack")
+        return reference.method(*reference.arguments) if reference.answer is None else reference.answer
+
+    def shutdown(self) -> None:
+        self.closed += 1
+
+
+def executor_on(ray: FakeRay, monkeypatch: pytest.MonkeyPatch, **options: Any) -> RayExecutor:
+    monkeypatch.setattr(executors, "_connected_ray", lambda *_: ray)
+    return RayExecutor("tiny", scorer=FakeScorer(), **options)
+
+
+def mapped(executor: RayExecutor) -> list[tuple[int, str]]:
+    """(Piece, first item) of what comes back for three pieces."""
+    _, samples = make_benchmark("math", 3)
+    pieces = [Piece(n, [PruningPlan("tiny", 8, (1,))], [s]) for n, s in enumerate(samples)]
+    done = executor.map(pieces, progress=lambda *_: None, should_stop=lambda: False)
+    return sorted((piece.benchmark, scores.sample_ids[0]) for piece, scores in done)
+
+
+ALL = [(0, "math0"), (1, "math1"), (2, "math2")]
+
+
+def test_what_a_lost_worker_had_is_done_by_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = FakeRay([None, None, Lost("gone"), None, Lost("gone"), Lost("gone")])
+    assert mapped(executor_on(ray, monkeypatch)) == ALL
+    assert ray.started == 5
+
+
+@pytest.mark.parametrize(
+    ("ray", "why"),
+    [
+        (FakeRay([], deadly="math1"), "3 workers were lost over the same items"),
+        (FakeRay([None, *[Lost("no such module")] * 5]), "3 workers were lost over starting.*no such module"),
+        (FakeRay([None, (replace(VLM.spec, dtype="float16"), "cpu")]), "differ: rev in float32 on cpu, and rev in fl"),
+    ],
+    ids=["same items", "starting", "differ"],
+)
+def test_losses_that_would_go_on_for_ever_end_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, ray: FakeRay, why: str
+) -> None:
+    executor = executor_on(ray, monkeypatch, workers=2)
+    with pytest.raises(ExecutorError, match=why) as caught:
+        mapped(executor)
+    assert "\n" not in str(caught.value)
+
+
+def test_no_node_left_and_no_room_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = FakeRay([None, "never"])
+    executor = executor_on(ray, monkeypatch, workers=1)
+    ray.nodes = 0
+    with pytest.raises(ExecutorError, match="no node is left"):
+        mapped(executor)
+    ray = FakeRay([], nodes=2)
+    with pytest.raises(ExecutorError, match="room for 2 workers, not for 3"):
+        executor_on(ray, monkeypatch, workers=3)
+    assert ray.closed == 1
+
+
+def test_what_a_worker_complains_of_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = FakeRay([])
+    failure = ray.exceptions.RayTaskError()
+    failure.cause = ModelError("no model in './nothing'")
+    ray.answers = iter([failure])
+    with pytest.raises(ModelError, match=r"^no model in './nothing'$"):
+        executor_on(ray, monkeypatch)
+    assert ray.closed == 1
 
 
 # ------------------------------------------------------------------------------------------------ Ray

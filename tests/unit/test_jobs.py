@@ -75,6 +75,12 @@ def test_a_job_that_fails_says_why(strata_home: Path) -> None:
     assert "mth_aware" in job_log(job.job_id)
 
 
+def test_a_calibration_reports_too(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    code, _, _ = run(capsys, "calibrate", "--samples", "2", "--progress-file", str(tmp_path / "p.json"))
+    said = json.loads((tmp_path / "p.json").read_text())
+    assert code == 0 and (said["status"], said["what"], said["done"]) == ("done", "calibrating", said["total"])
+
+
 def test_what_a_command_says_about_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr(jobs.time, "monotonic", lambda: now)

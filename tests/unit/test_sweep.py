@@ -3,7 +3,7 @@
 import multiprocessing
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -306,7 +306,7 @@ def test_twenty_kills_cost_the_pieces_in_flight_and_nothing_else(tmp_path: Path,
         assert store._cache.check() == []
 
 
-def start_two(path: Path, *arguments: tuple[Any, ...]) -> list[Any]:
+def start_sweeps(path: Path, *arguments: tuple[Any, ...]) -> list[Any]:
     started = [processes.Process(target=sweeping.sweep_process, args=(path, *a)) for a in arguments]
     for process in started:
         process.start()
@@ -318,17 +318,28 @@ def test_two_sweeps_at_once_on_one_store_lose_and_double_nothing(tmp_path: Path,
     """Both score the same plans on the same items, one of them slowly: what it saves is old news, and must not undo the
     other's. Both are killed; then one goes on with all, beside one that does half."""
     path, fast, slow = tmp_path / "runs", tmp_path / "fast", tmp_path / "slow"
-    both = start_two(path, (fast,), (slow, (0, 1), 0.01))
-    while not slow.exists() or slow.read_bytes().count(b"k") < 3:
-        assert all(p.is_alive() for p in both)
-        time.sleep(0.001)
+    fast.touch()
+    slow.touch()
+
+    def saved() -> tuple[int, int]:
+        return fast.read_bytes().count(b"k"), slow.read_bytes().count(b"k")
+
+    def wait_until(happened: Callable[[], bool]) -> None:
+        while not happened():
+            assert all(p.is_alive() for p in both)
+            time.sleep(0.001)
+
+    both = start_sweeps(path, (slow, (0, 1), 0.02))
+    wait_until(lambda: saved()[1] > 0)
+    both += start_sweeps(path, (fast,))
+    wait_until(lambda: saved()[0] > saved()[1] + 3)
+    known = saved()[1]
+    wait_until(lambda: saved()[1] > known)  # the slow one has written what it knows
     for process in both:
         process.kill()
         process.join(60)
-    saved = fast.read_bytes().count(b"k"), slow.read_bytes().count(b"k")
-    assert saved[0] > saved[1] + 3
-    assert max(saved) * sweeping.PIECE <= stored_outcomes(path) < sweeping.OUTCOMES
-    both = start_two(path, (fast,), (slow, (1,)))
+    assert max(saved()) * sweeping.PIECE <= stored_outcomes(path) < sweeping.OUTCOMES
+    both = start_sweeps(path, (fast,), (slow, (1,)))
     for process in both:
         process.join(120)
     assert [p.exitcode for p in both] == [0, 0]
