@@ -1,6 +1,7 @@
 """Plans as a trie of kept layers: plans that keep the same first layers share its nodes. Nothing here knows torch."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 from core.pruning.plan import PruningPlan
@@ -22,27 +23,53 @@ def shared_layers(kept: Sequence[Kept]) -> int:
 def walk(kept: Sequence[Kept], root: T, depth: int, step: Callable[[int, T, bool], T]) -> Iterator[tuple[T, list[int]]]:
     """Depth first, every node made once: (value behind a plan's last layer, indices of the plans that end there).
 
-    A value is let go as soon as its last child is made, so that at most one for each layer of a path is held.
+    A value is let go as soon as its last child is made, and the child that needs most comes last. So no more than
+    `held_values` of them wait, one for every two layers at most, where any order would hold one for each layer.
 
     Args:
         root: the value behind the first `depth` kept layers, which all plans share.
         step: (layer, value before it, whether no plan goes on behind it) -> the value behind it.
     """
-    pending = _branches(kept, root, depth, range(len(kept)))
+    pending = [(branch, root) for branch in _branches(kept, depth, range(len(kept)))]
     while pending:
-        layer, value, depth, group = pending.pop()
-        if layer is None:
-            yield value, group
+        branch, value = pending.pop()
+        if branch.layer is None:
+            yield value, branch.plans
             continue
-        value = step(layer, value, all(len(kept[i]) == depth + 1 for i in group))
-        pending += _branches(kept, value, depth + 1, group)
+        value = step(branch.layer, value, all(b.layer is None for b in branch.branches))
+        pending += [(b, value) for b in branch.branches]
 
 
-def _branches(
-    kept: Sequence[Kept], value: T, depth: int, group: Iterable[int]
-) -> list[tuple[int | None, T, int, list[int]]]:
-    """Plans that share their first `depth` layers, by the next one that they keep (None where a plan ends)."""
+def held_values(n_layers: int) -> int:
+    """Values that a walk holds at most, whatever the plans, apart from the one that `step` is making."""
+    return n_layers // 2 + 1
+
+
+@dataclass(frozen=True)
+class _Branch:
+    """A node of the trie and what lies behind it.
+
+    Attributes:
+        layer: None where plans end.
+        plans: indices of the plans that pass or end here.
+        branches: what follows, that which holds most first (a stack takes the last one first).
+        held: values held at a time while this branch is walked, its own included; the Strahler number of the branch.
+    """
+
+    layer: int | None
+    plans: list[int]
+    branches: "tuple[_Branch, ...]"
+    held: int
+
+
+def _branches(kept: Sequence[Kept], depth: int, group: Iterable[int]) -> tuple[_Branch, ...]:
+    """Plans that share their first `depth` layers, by the next one that they keep."""
     parted: dict[int | None, list[int]] = {}
     for i in group:
         parted.setdefault(kept[i][depth] if depth < len(kept[i]) else None, []).append(i)
-    return [(layer, value, depth, members) for layer, members in parted.items()]
+    found = []
+    for layer, plans in parted.items():
+        behind = () if layer is None else _branches(kept, depth + 1, plans)
+        held = max((b.held + (place > 0) for place, b in enumerate(behind)), default=int(layer is not None))
+        found.append(_Branch(layer, plans, behind, max(held, int(layer is not None))))
+    return tuple(sorted(found, key=lambda b: -b.held))

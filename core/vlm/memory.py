@@ -10,6 +10,7 @@ from transformers import PreTrainedModel
 from core.data.samples import Sample
 from core.errors import MemoryLimitError
 from core.pruning.cost import HEADROOM
+from core.pruning.trie import held_values
 from core.vlm.encoding import Batch, encode_samples, sample_batches
 from core.vlm.loading import VLM
 
@@ -80,13 +81,13 @@ def head_rows(model: PreTrainedModel, memory_bytes: int | None = None) -> int:
 def peak_bytes(model: PreTrainedModel, inputs: Mapping[str, Tensor], rows_in_head: int = HEAD_ROWS) -> int:
     """Estimated peak of scoring a batch with the forest, on top of the weights; meant to be on the high side.
 
-    One live state for each layer, what a layer makes on the way, masks (and scores, where attention is not fused), and
-    logits; or the vision tower, which runs before, if that takes more.
+    One live state for every two layers, what a layer makes on the way, masks (and scores, where attention is not
+    fused), and logits; or the vision tower, which runs before, if that takes more.
     """
     text, width = model.config.get_text_config(decoder=True), model.dtype.itemsize
     batch, tokens = inputs["input_ids"].shape
     fused = text._attn_implementation != "eager"
-    states = (text.num_hidden_layers + 1) * batch * tokens * text.hidden_size * width
+    states = (held_values(text.num_hidden_layers) + 1) * batch * tokens * text.hidden_size * width
     # scores and their softmax in float32; or a mask in bits and one to add
     pairs = batch * tokens**2 * (1 + width if fused else text.num_attention_heads * (2 * width + 4))
     walk = states + batch * tokens * _work_bytes(text, width) + pairs + rows_in_head * _logit_bytes(model)

@@ -14,6 +14,8 @@ from transformers import PreTrainedModel
 from core.vlm.loading import decoder_layers
 from core.vlm.view import pruned_view
 
+Copies = dict[tuple[int, torch.device], tuple[Tensor, Tensor]]
+
 
 @dataclass(frozen=True)
 class Tape:
@@ -40,7 +42,7 @@ def tape_forward(model: PreTrainedModel, inputs: dict[str, Any], start: int) -> 
     view = pruned_view(model, ())
     states: list[Tensor] = []
     arguments: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
-    copies: dict[tuple[int, torch.device], Tensor] = {}
+    copies: Copies = {}
 
     def hook(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         kwargs = dict(kwargs)
@@ -61,15 +63,14 @@ def _pass_on(hidden_states: Tensor, *_args: Any, **_kwargs: Any) -> Tensor:
     return hidden_states
 
 
-def _placed(value: Any, device: torch.device, copies: dict[tuple[int, torch.device], Tensor]) -> Any:
+def _placed(value: Any, device: torch.device, copies: Copies) -> Any:
     """Arguments with their tensors on a device, each copied there once, whatever the number of layers that get it."""
     if isinstance(value, Tensor):
         if device in (value.device, torch.device("meta")):  # meta: weights that are fetched when they are needed
             return value
-        key = (id(value), device)
-        if key not in copies:
-            copies[key] = value.to(device)
-        return copies[key]
+        if (id(value), device) not in copies:
+            copies[id(value), device] = value, value.to(device)  # held, so that no other tensor gets its id
+        return copies[id(value), device][1]
     if type(value) in (tuple, list):
         return type(value)(_placed(v, device, copies) for v in value)
     if type(value) is dict:

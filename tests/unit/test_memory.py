@@ -1,5 +1,6 @@
 """Batches keep to a memory limit, and what does not fit after all is tried again in halves."""
 
+import random
 import subprocess
 import sys
 from functools import partial
@@ -11,9 +12,10 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from core import cli, settings
+from core.data.samples import draw_samples
 from core.errors import MemoryLimitError
 from core.pruning.plan import PruningPlan
-from core.vlm import forest
+from core.vlm import forest, load_vlm
 from core.vlm.encoding import Batch, encode_samples
 from core.vlm.forest import batch_outcomes, score_plans
 from core.vlm.memory import HEAD_ROWS, fitting_batches, head_rows, out_of_memory, peak_bytes
@@ -135,18 +137,30 @@ def test_the_estimate_is_above_what_a_batch_takes(family: str) -> None:
     assert peak <= peak_bytes(model, batch) <= 8 * peak, (peak, peak_bytes(model, batch))
 
 
+def random_plans(n: int) -> list[PruningPlan]:
+    """Distinct plans of the embedded model, at all budgets up to 11 layers."""
+    rng, drops = random.Random(0), dict[tuple[int, ...], None]()
+    while len(drops) < n:
+        drops[tuple(sorted(rng.sample(range(1, 15), rng.randint(1, 11))))] = None
+    return [PruningPlan("tiny", 16, d) for d in drops]
+
+
+@pytest.mark.slow
+def test_a_thousand_plans_allocate_little_more_than_ten() -> None:
+    vlm, samples = load_vlm(), draw_samples("test", 0, 16)
+    few, many = (allocated(lambda n=n: score_plans(vlm, random_plans(n), samples, batch_size=16)) for n in (10, 1000))
+    sys.stdout.write(f"\nallocated for 10 plans {few:,} bytes, for 1,000 {many:,} ({many / few:.2f})\n")
+    assert many <= 1.5 * few
+
+
 MEASURE = """
-import random, sys
+import sys
 from core.data.samples import draw_samples
-from core.pruning.plan import PruningPlan
 from core.vlm import forest, load_vlm
+from tests.unit.test_memory import random_plans
 
 n, hoard = int(sys.argv[1]), sys.argv[2] == "hoard"
-vlm, rng, drops = load_vlm(), random.Random(0), {}
-while len(drops) < n:
-    drops[tuple(sorted(rng.sample(range(1, 15), rng.randint(1, 11))))] = None
-plans = [PruningPlan("tiny", 16, d) for d in drops]
-samples = draw_samples("test", 0, 16)
+vlm, plans, samples = load_vlm(), random_plans(n), draw_samples("test", 0, 16)
 if hoard:
     walk, held = forest.walk, []
 
@@ -177,13 +191,13 @@ def peak_rss(n_plans: int, how: str = "") -> int:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the peak is read from Linux's /proc")
-def test_a_thousand_plans_take_little_more_memory_than_ten() -> None:
+def test_a_thousand_plans_take_little_more_of_the_machine_than_ten() -> None:
     """The measure can fail: a walk that holds on to its finished states is caught by it at 100 plans.
 
-    A walk of 10 plans takes 11 MB here, so what the allocator keeps in reserve (1.5 to 1.8 times in all) shows as well.
+    What the allocator keeps in reserve differs from run to run and counts here, hence the wider limit.
     """
     few, many, hoarding = peak_rss(10), peak_rss(1000), peak_rss(100, "hoard")
     sys.stdout.write(
         f"\npeak of 10 plans {few} KiB, of 1,000 {many} KiB ({many / few:.2f}), hoarding 100 {hoarding} KiB\n"
     )
-    assert many <= 2.5 * few < hoarding
+    assert many <= 2 * few < hoarding
