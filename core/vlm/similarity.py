@@ -21,6 +21,7 @@ from core.vlm.encoding import Batch, encode_samples, sample_batches
 from core.vlm.loading import VLM, decoder_layers
 
 Progress = Callable[[int, int], None]
+CHUNK_BYTES = 2**21, 2**28  # of states compared at a time: what a CPU's caches hold; what keeps a GPU busy
 
 
 @contextmanager
@@ -51,14 +52,23 @@ def span_similarities(inputs: list[Tensor], outputs: list[Tensor], masks: Tensor
         (B, K, L, L) float32; [b, k, i, n - 1] = mean over tokens of cos(x_i, y_{i+n-1}); NaN where there is no such
         span or no such token.
     """
-    # layers may lie on several devices
-    x = torch.stack([torch.nn.functional.normalize(s.float(), dim=-1).to(masks.device) for s in inputs], 2)
-    y = torch.stack([torch.nn.functional.normalize(s.float(), dim=-1).to(masks.device) for s in outputs], 2)
-    cosines = x @ y.transpose(2, 3)  # (B, T, L, D) @ (B, T, D, L): start i by last layer j
+    # what one layer hands to the next is one tensor, unless visual features are added in between
+    states = list({id(s): s.flatten(0, 1) for s in (*inputs, *outputs)}.items())
+    place = {name: n for n, (name, _) in enumerate(states)}
+    starts, ends = ([place[id(s)] for s in side] for side in (inputs, outputs))
+    n_layers, n_tokens = len(inputs), masks.shape[0] * masks.shape[2]
+    cosines = torch.empty(n_tokens, n_layers, n_layers, device=masks.device)
+    size = max(1, CHUNK_BYTES[masks.device.type == "cuda"] // (4 * len(states) * inputs[0].shape[-1]))
+    for rows in (slice(start, start + size) for start in range(0, n_tokens, size)):
+        # layers may lie on several devices
+        vectors = torch.stack([s[rows].to(masks.device).float() for _, s in states], 1)  # (N, M, D)
+        products = vectors @ vectors.mT
+        norms = products.diagonal(dim1=1, dim2=2).sqrt().clamp_min(1e-12)
+        cosines[rows] = (products / norms[:, :, None] / norms[:, None, :])[:, starts][:, :, ends]
+    cosines = cosines.unflatten(0, (masks.shape[0], -1))  # (B, T, L, L): start i by last layer j
     weights = masks.float()
     weights = weights / weights.sum(2, keepdim=True)  # NaN for a kind without tokens
     means = torch.einsum("bkt,btij->bkij", weights, cosines)
-    n_layers = len(inputs)
     by_length = torch.full_like(means, float("nan"))
     for start in range(n_layers):
         by_length[:, :, start, : n_layers - start] = means[:, :, start, start:]
