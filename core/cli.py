@@ -236,7 +236,7 @@ def calibrate(
 ) -> None:
     """Measure the similarity of every span of decoder layers on calibration samples, and save the atlas.
 
-    A greedy order that was calibrated before stays in it, as long as the model's weights are the same.
+    Other domains and a greedy order calibrated before stay in it, as long as the model's weights are the same.
     """
     from core.data.questions import domain_tasks
     from core.errors import CalibrationError, suggest
@@ -254,9 +254,7 @@ def calibrate(
         atlas = compute_atlas(vlm, drawn, batch_size=batch_size, progress=bar)
     path = out_file or library.user_atlas_path(vlm.spec.model_id)
     with suppress(CalibrationError):  # none yet, or a damaged one
-        held = _atlas(vlm.spec.model_id, out_file)
-        if (held.model_id, held.revision) == (atlas.model_id, atlas.revision):
-            atlas = replace(atlas, greedy=held.greedy)
+        atlas = _atlas(vlm.spec.model_id, out_file).merged(atlas)
     try:
         atlas.save(path)
         if greedy:
@@ -267,16 +265,16 @@ def calibrate(
     except OSError as error:
         raise CalibrationError(f"cannot write {path}: {error.strerror}; give another place with --out") from error
     if as_json:
-        similarity = {d: [round(float(v), 6) for v in atlas.mean(d)] for d in atlas.domains}
+        similarity = {d: [round(float(v), 6) for v in atlas.mean(d)] for d in names}
         document = {"model": atlas.model_id, "revision": atlas.revision, "path": str(path), "similarity": similarity}
         losses = [round(v, 6) if isfinite(v) else None for v in atlas.greedy.losses] if atlas.greedy else []
         _print_json({**document, "greedy": {**asdict(atlas.greedy), "losses": losses} if atlas.greedy else None})
         return
     table = Table(title=f"Similarity of each decoder layer · {atlas.model_id} · n = {samples} per domain")
     table.add_column("layer", justify="right")
-    for name in atlas.domains:
+    for name in names:
         table.add_column(f"{name} (95 % interval)")
-    means = {d: (atlas.mean(d), *atlas.interval(d)) for d in atlas.domains}
+    means = {d: (atlas.mean(d), *atlas.interval(d)) for d in names}
     for layer in range(atlas.n_layers):
         cells = [f"{m[layer]:.4f} ({low[layer]:.4f} to {high[layer]:.4f})" for m, low, high in means.values()]
         table.add_row(str(layer), *cells)
@@ -547,6 +545,7 @@ def search(
     out_file: Annotated[Path | None, typer.Option("--out", help="Where the plan goes, for ask and export.")] = None,
     atlas: Annotated[Path | None, typer.Option(help="An atlas file instead of the model's own.")] = None,
     device: DeviceOption = "auto",
+    progress_file: ProgressFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Find a plan by local search on validation items; compare it with the criteria on test items. Resumes."""

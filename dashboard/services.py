@@ -10,7 +10,6 @@ import hashlib
 import importlib.util
 import json
 import re
-import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -53,7 +52,6 @@ from dashboard.plan_tables import Request, Speed, parameters_left, speed
 
 if TYPE_CHECKING:
     from core.analysis.regimes import Boundary, RegimeMap
-    from core.runs.sweep import SweepReport
     from core.vlm.engine import Engine, Ticket
 
 DEFAULT_MODEL = "tiny"
@@ -62,7 +60,6 @@ SPEED_QUESTIONS = 6
 MAX_PICTURES = 24  # of a domain that a user adds
 ANSWERING = GenerationConfig(max_new_tokens=48, top=5)  # of Compare: greedy
 Progress = Callable[[int, int], None]
-SweepProgress = Callable[[int, int, str], None]
 
 
 def _mtime(path: Path) -> int:
@@ -380,6 +377,11 @@ def item_sets(model_id: str) -> dict[str, ItemSet]:
     return {**_recorded(model_id)[1], **_own_runs()[1]}
 
 
+def every_record(recorded: bool) -> list[RunRecord]:
+    """All runs that ship with the project, or all that were measured or imported here, of any model."""
+    return [r for m in models() for r in _recorded(m)[0]] if recorded else list(_own_runs()[0])
+
+
 @dataclass(frozen=True)
 class DataSet:
     """The items that a domain was measured on: scores are only ever compared within one such set."""
@@ -569,81 +571,6 @@ def _plan_costs(model_id: str, data: str | None, state: tuple[Any, ...]) -> pd.D
         ]
         table["decode_flops"] = [c.decode_flops_per_token.total for c in costs]
     return table
-
-
-def run_sweep(
-    model_id: str, criteria: Sequence[str], budgets: Sequence[int], n_random: int, limit: int, progress: SweepProgress
-) -> "SweepReport":
-    """Score plans on the embedded test items, `limit` per domain, into the user's store; finished items are kept."""
-    from cache.run_store import RunStore
-    from core.runs.sweep import benchmark_items, run_sweep, sweep_plans
-    from core.vlm.loading import load_vlm
-
-    similarities = atlas(model_id, atlas_sources(model_id)[0]) if atlas_sources(model_id) else atlas(model_id)
-    plans = sweep_plans(similarities, criteria, budgets, n_random)
-    with RunStore(user_runs_path()) as runs:
-        return run_sweep(
-            load_vlm(model_id),
-            similarities,
-            plans,
-            benchmark_items(n_per_domain=limit),
-            runs,
-            chunk=16,
-            progress=progress,
-        )
-
-
-def run_groups(recorded: bool) -> pd.DataFrame:
-    """What is recorded, or what was measured here: one row per model and benchmark."""
-    found = [r for m in models() for r in _recorded(m)[0]] if recorded else _own_runs()[0]
-    rows: dict[tuple[str, ...], list[RunRecord]] = {}
-    for r in found:
-        rows.setdefault((r.model.model_id, r.model.revision[:10], r.benchmark, r.data_hash[:8], r.origin), []).append(r)
-    table = [
-        {
-            "model": key[0],
-            "revision": key[1],
-            "benchmark": key[2],
-            "data": key[3],
-            "origin": key[4],
-            "runs": len(group),
-            "finished": sum(r.complete for r in group),
-            "criteria": len({r.plan.criterion for r in group}),
-            "budgets": results.as_ranges(sorted({r.plan.n_drop for r in group})),
-            "n": max(len(r.item_ids) for r in group),
-            "device": " / ".join(sorted({r.device for r in group if r.device})),
-            "date": max(r.created for r in group)[:10],
-        }
-        for key, group in rows.items()
-    ]
-    return pd.DataFrame(table)
-
-
-def export_runs() -> bytes:
-    """The user's runs as one Parquet file."""
-    from cache.run_store import RunStore
-
-    with tempfile.TemporaryDirectory() as folder, RunStore(user_runs_path()) as runs:
-        path = Path(folder) / "runs.parquet"
-        runs.export_parquet(path)
-        return path.read_bytes()
-
-
-def import_runs(data: bytes) -> int:
-    """Merge an uploaded Parquet file of runs into the user's store; returns the number of runs in it."""
-    from cache.run_store import RunStore
-
-    with tempfile.TemporaryDirectory() as folder, RunStore(user_runs_path()) as runs:
-        path = Path(folder) / "upload.parquet"
-        path.write_bytes(data)
-        return runs.import_parquet(path)
-
-
-def disk_use() -> list[tuple[str, str, int]]:
-    """(what, where, bytes) of everything that Strata keeps on this disk."""
-    places = [("recorded set", settings.RECORDED_DIR), ("your runs", user_runs_path())]
-    places.append(("your similarities", settings.data_dir() / "atlases"))
-    return [(what, shown(p), sum(f.stat().st_size for f in p.rglob("*") if f.is_file())) for what, p in places]
 
 
 def shown(path: Path) -> str:

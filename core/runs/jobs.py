@@ -24,7 +24,7 @@ from typing import Any
 from core import settings
 from core.errors import StoreError
 
-COMMANDS = ("sweep", "calibrate")  # that take --progress-file
+COMMANDS = ("sweep", "calibrate", "search")  # that take --progress-file
 MOST_KEPT = 50  # jobs; the oldest that do not run are forgotten
 REPORT_S = 0.5  # how often a job says how far it is
 LOG_BYTES = 4000  # of the end of a log

@@ -2,14 +2,9 @@
 
 import streamlit as st
 
-from core.errors import StrataError
-from core.pruning import list_criteria
-from dashboard import services, state, widgets
+from core.data.samples import DOMAINS
+from dashboard import job_panels, run_services, services, state, widgets
 
-model_id = widgets.header(
-    "What has been measured?",
-    "A run is one plan scored on one benchmark, item by item. Recorded runs ship with the project; yours stay here.",
-)
 COLUMNS = {
     "model": "Model",
     "revision": "Revision",
@@ -25,11 +20,16 @@ COLUMNS = {
     "date": "Date",
 }
 
+model_id = widgets.header(
+    "What has been measured?",
+    "A run is one plan scored on one benchmark, item by item. Recorded runs ship with the project; yours stay here.",
+)
+
 
 def show_group(title: str, recorded: bool, empty: str) -> None:
     st.subheader(title, anchor=False)
     with widgets.show_errors():
-        table = services.run_groups(recorded)
+        table = run_services.run_groups(recorded)
         if table.empty:
             st.info(empty, icon=":material/info:")
             return
@@ -41,31 +41,60 @@ def show_group(title: str, recorded: bool, empty: str) -> None:
 show_group("Recorded with the project", True, "No recorded runs are installed: measure some below, or import a file.")
 show_group("Measured or imported here", False, "Nothing yet: start a sweep below, or import a Parquet file of runs.")
 
-# ------------------------------------------------------------------------------------------------ a sweep
-
-st.subheader("Start a sweep", anchor=False)
+# ------------------------------------------------------------------------------------------------ jobs
 
 
-def start_sweep(criteria: list[str], budgets: range, n_random: int, limit: int) -> None:
-    """Run the sweep in this session; a stop, or leaving the page, keeps every chunk that is finished."""
-    bar = st.progress(0.0, text="Loading the model …")
-    st.button(
-        "Stop",
-        key="stop_sweep",
-        icon=":material/stop:",
-        help="Finished items are kept; the next sweep goes on from them.",
-    )
+def sweep_form() -> dict[str, object] | None:
+    """What a sweep is asked for; None until the button is pressed."""
+    with st.form("sweep"):
+        names = [c for c in services.criteria(atlas) if c != "random"]
+        default = [c for c in state.DEFAULT_CRITERIA if c in names]
+        criteria = st.pills("Criteria", names, selection_mode="multi", default=default, key="sweep_criteria")
+        left, middle, right = st.columns(3, gap="large")
+        first, last = left.slider("Budgets, layers dropped", 1, most, (1, min(4, most)), key="sweep_budgets")
+        n_random = middle.slider("Random plans per budget", 0, 64, 4, key="sweep_random")
+        limit = right.slider("Items per domain", 16, 512, 32, 16, key="sweep_limit")
+        if not st.form_submit_button("Start the sweep", icon=":material/play_arrow:", key="start_sweep"):
+            return None
+    if not criteria and not n_random:
+        st.info("Choose at least one criterion, or some random plans.", icon=":material/info:")
+        return None
+    budgets = f"{first}-{last}"
+    return {"criteria": criteria or ["random"], "budgets": budgets, "random": n_random, "limit": limit}
 
-    def progress(done: int, total: int, what: str) -> None:
-        bar.progress(done / max(total, 1), text=f"{done:,} of {total:,} outcomes · {what}")
 
-    report = services.run_sweep(model_id, criteria, list(budgets), n_random, limit, progress)
-    st.session_state["sweep_notice"] = (
-        f"{report.scored:,} outcomes scored and {report.reused:,} reused in {report.seconds:.0f} s, "
-        f"{len(report.records)} runs kept."
-    )
-    st.rerun()
+def calibrate_form() -> dict[str, object] | None:
+    with st.form("calibrate"):
+        left, right = st.columns(2, gap="large")
+        samples = left.slider("Samples per domain", 8, 512, 128, 8, key="calibrate_samples")
+        seed = right.number_input("Seed", 0, 10_000, 1, key="calibrate_seed")
+        greedy = st.toggle(
+            "Also find the order of greedy removal",
+            key="calibrate_greedy",
+            help="Drops one layer after the other, each time the one whose loss rises least. Takes minutes.",
+        )
+        if not st.form_submit_button("Start the calibration", icon=":material/play_arrow:", key="start_calibrate"):
+            return None
+    return {"samples": samples, "seed": int(seed), "greedy": greedy}
 
+
+def search_form() -> dict[str, object] | None:
+    with st.form("search"):
+        left, middle, right = st.columns(3, gap="large")
+        domain = left.segmented_control("Domain", DOMAINS, default=DOMAINS[0], required=True, key="search_domain")
+        budget = middle.slider("Layers to drop", 1, most, min(6, most), key="search_budget")
+        plans = right.slider("Plans to try", 50, 1000, 300, 50, key="search_plans")
+        st.caption("The plan is chosen on validation items and reported on test items, beside the best criterion.")
+        if not st.form_submit_button("Start the search", icon=":material/play_arrow:", key="start_search"):
+            return None
+    return {"domain": domain, "budget": budget, "plans": plans}
+
+
+FORMS = {"sweep": sweep_form, "calibrate": calibrate_form, "search": search_form}
+
+st.subheader("Jobs", anchor=False)
+running = job_panels.running_jobs()
+st.fragment(job_panels.render_jobs, run_every=job_panels.EVERY if running else None)(running)
 
 if not services.live(model_id):
     st.info(
@@ -74,31 +103,27 @@ if not services.live(model_id):
         icon=":material/info:",
     )
 else:
-    try:
-        model = services.spec(model_id)
-    except StrataError as error:
-        st.error(str(error), icon=":material/error:")
-        st.stop()
-    most = services.largest_budget(model)
-    names = [c.name for c in list_criteria() if c.name != "random"]
-    with st.form("sweep"):
-        criteria = st.pills(
-            "Criteria", names, selection_mode="multi", default=state.DEFAULT_CRITERIA, key="sweep_criteria"
-        )
-        left, middle, right = st.columns(3, gap="large")
-        first, last = left.slider("Budgets, layers dropped", 1, most, (1, min(4, most)), key="sweep_budgets")
-        n_random = middle.slider("Random plans per budget", 0, 32, 4, key="sweep_random")
-        limit = right.slider("Items per domain", 16, 256, 32, 16, key="sweep_limit")
-        started = st.form_submit_button("Start the sweep", icon=":material/play_arrow:", key="start_sweep")
-    notice = st.session_state.pop("sweep_notice", None)
-    if notice:
-        st.success(notice, icon=":material/check:")
-    if started:
+    atlas, most, possible = None, 1, ["calibrate"]
+    with widgets.show_errors():
+        most = services.largest_budget(services.spec(model_id))
+        if sources := services.atlas_sources(model_id):
+            atlas, possible = services.atlas(model_id, sources[0]), list(FORMS)
+    command = st.segmented_control(
+        "Start a job",
+        possible,
+        default=possible[0],
+        required=True,
+        key="job",
+        format_func={"sweep": "Sweep", "calibrate": "Calibration", "search": "Search"}.__getitem__,
+        help="A sweep scores many plans, a calibration measures similarities, a search looks for one good plan.",
+    )
+    if atlas is None:
+        st.caption("Sweeps and searches rest on similarities, which this model does not have yet: calibrate it first.")
+    options = FORMS[command]()
+    if options is not None:
         with widgets.show_errors():
-            if not criteria and not n_random:
-                st.info("Choose at least one criterion, or some random plans.", icon=":material/info:")
-            else:
-                start_sweep(list(criteria), range(first, last + 1), n_random, limit)
+            run_services.start(command, {"model": model_id, **options})
+            st.rerun()
 
 # ------------------------------------------------------------------------------------------------ in and out
 
@@ -108,16 +133,21 @@ with left:
     upload = st.file_uploader("Runs as a Parquet file that Strata wrote, 5 MB at most", ["parquet"], key="import_file")
     if upload is not None and st.button("Import", key="import_runs", icon=":material/upload:"):
         with widgets.show_errors():
-            st.success(f"{services.import_runs(upload.getvalue())} runs imported.", icon=":material/check:")
+            n = run_services.import_runs(upload.getvalue())
+            st.session_state["import_notice"] = f"{n} runs imported."
+            st.rerun()
+    notice = st.session_state.pop("import_notice", None)
+    if notice:
+        st.success(notice, icon=":material/check:")
 with right:
     st.markdown("Your runs as one file, to keep or to open elsewhere:")
     with widgets.show_errors():
-        if services.run_groups(recorded=False).empty:
+        if not services.every_record(recorded=False):
             st.caption("There is nothing to export yet.")
         else:
             st.download_button(
                 "Export (Parquet)",
-                services.export_runs,
+                run_services.export_runs,
                 "strata-runs.parquet",
                 "application/vnd.apache.parquet",
                 key="export_runs",
@@ -128,7 +158,7 @@ with right:
 
 st.subheader("Disk use", anchor=False)
 st.table(
-    {what: f"{widgets.megabytes(size)} · `{path}`" for what, path, size in services.disk_use()},
+    {what: f"{widgets.megabytes(size)} · `{path}`" for what, path, size in run_services.disk_use()},
     border="horizontal",
     width="content",
     alt="Disk use by part",

@@ -91,6 +91,10 @@ def test_calibrate_saves_an_atlas_that_plan_then_finds(capsys: pytest.CaptureFix
     assert SimilarityAtlas.load(library.user_atlas_path("tiny")).domains == ("math", "general")
     code, stdout, _ = run(capsys, "plan", "--criterion", "math_aware", "--budget", "3", "--json")
     assert code == 0 and len(json.loads(stdout)["dropped"]) == 3
+    code, stdout, _ = run(capsys, "calibrate", "--domains", "math", "--samples", "6", "--json")
+    assert list(json.loads(stdout)["similarity"]) == ["math"]
+    kept = SimilarityAtlas.load(library.user_atlas_path("tiny"))  # general was calibrated before, and stays
+    assert (len(kept.rows("math")), len(kept.rows("general"))) == (6, 4)
 
 
 @pytest.mark.slow
