@@ -6,6 +6,7 @@ import streamlit as st
 
 from dashboard import score_figures, services, widgets
 from dashboard.answer_tables import TIE, Pane, divergence_frame, judge, numbers, parting, tally
+from dashboard.charts import drawn
 from dashboard.plain_text import plain
 
 Number = st.column_config.NumberColumn
@@ -88,7 +89,7 @@ def show_divergence(panes: Sequence[Pane]) -> None:
     )
     st.caption(f"The full model's answer, teacher-forced, in nats per token. {said}.")
     widgets.figure(
-        score_figures.divergence_chart(frame),
+        drawn(score_figures.divergence_chart, frame),
         frame,
         name="divergence",
         alt_text="KL divergence from the full model at every token of its answer, for each plan",

@@ -102,21 +102,6 @@ def legend_key(criterion: str) -> str:
     )
 
 
-def trust_charts() -> None:
-    """Stop Altair from checking each part of a chart against its JSON schema, which takes half of a page's time.
-
-    The app calls this; tests/unit/test_figures.py and test_plan_tables.py build the charts with the checks on.
-    """
-    alt.utils.schemapi.disable_debug_mode()
-    for kind in (alt.Chart, alt.LayerChart):
-        kind.validate = classmethod(lambda *_args, **_kwargs: None)  # type: ignore[assignment]
-
-
-def with_ink(chart: alt.Chart | alt.LayerChart) -> alt.Chart | alt.LayerChart:
-    """The chart with readable axes and legends: Streamlit's own grey is 3.7:1 on white."""
-    return chart.configure_axis(labelColor=INK, titleColor=INK).configure_legend(labelColor=INK, titleColor=INK)
-
-
 def layer_axis(title: str | None = "decoder layer", field: str = "layer") -> alt.X:
     return alt.X(f"{field}:O", title=title, axis=alt.Axis(labelAngle=0, labelPadding=6, titlePadding=8))
 

@@ -9,6 +9,7 @@ import streamlit as st
 from core.pruning import ModelSpec, PruningPlan, SimilarityAtlas
 from core.pruning.recipes import mergekit_yaml, python_snippet
 from dashboard import exports, plan_figures, plan_tables, services, state, widgets
+from dashboard.charts import drawn
 
 Number = st.column_config.NumberColumn
 PLAN = st.column_config.TextColumn("Plan", pinned=True)
@@ -44,7 +45,7 @@ def render_cost(model: ModelSpec, plans: Sequence[PruningPlan]) -> None:
                 request = state.request(anatomy)
     costs = plan_tables.costs(plans, model, anatomy, request)
     widgets.figure(
-        plan_figures.cost_bars(costs, quantity),
+        drawn(plan_figures.cost_bars, costs, quantity),
         costs.drop(columns="criterion"),
         name="cost",
         alt_text=f"{plan_tables.QUANTITIES[quantity]} of each plan, by part of the model",

@@ -3,9 +3,9 @@
 import streamlit as st
 
 from core import settings
-from dashboard import figures
+from dashboard import charts
 
-figures.trust_charts()
+charts.trust_charts()
 st.set_page_config(page_title="Strata", page_icon=str(settings.ASSETS / "logo.svg"), layout="wide")
 st.logo(str(settings.ASSETS / "logo.svg"), size="medium")
 

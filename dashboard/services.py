@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -179,6 +180,17 @@ def atlas(model_id: str, source: str = "recorded") -> SimilarityAtlas:
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _atlas(path: str, mtime: int) -> SimilarityAtlas:
     return SimilarityAtlas.load(Path(path))
+
+
+def atlas_frame(build: Callable[..., pd.DataFrame], model_id: str, source: str, *more: Any) -> pd.DataFrame:
+    """`build(atlas, *more)`, computed once: intervals and split halves take longer than the rest of a page."""
+    path = atlas_path(model_id, source)
+    return _atlas_frame(build, str(path), _mtime(path), *more)
+
+
+@st.cache_data(max_entries=64, show_spinner=False, hash_funcs={FunctionType: lambda f: (f.__module__, f.__qualname__)})
+def _atlas_frame(build: Callable[..., pd.DataFrame], path: str, mtime: int, *more: Any) -> pd.DataFrame:
+    return build(_atlas(path, mtime), *more)
 
 
 def recompute_atlas(model_id: str, n_per_domain: int, seed: int, progress: Progress | None = None) -> SimilarityAtlas:
@@ -399,10 +411,14 @@ class DataSet:
 
 def data_sets(model_id: str, domain: str | None = None) -> list[DataSet]:
     """Item sets with runs of a model, the one with the most scored items first within each domain."""
+    return [d for d in _data_sets(model_id, _state(model_id)) if domain in (None, d.domain)]
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _data_sets(model_id: str, state: tuple[Any, ...]) -> list[DataSet]:
     groups: dict[str, list[RunRecord]] = {}
     for record in records(model_id):
-        if domain in (None, record.domain):
-            groups.setdefault(record.data_hash, []).append(record)
+        groups.setdefault(record.data_hash, []).append(record)
     found = [
         (sum(r.n_scored for r in g), DataSet(h, g[0].benchmark, g[0].domain, len(g[0].item_ids), len(g)))
         for h, g in groups.items()
@@ -416,6 +432,11 @@ def chosen_records(model_id: str, data: str | None = None) -> list[RunRecord]:
     Args:
         data: hash of an item set, to be used for its domain instead of the one with the most scored items.
     """
+    return list(_chosen_records(model_id, data, _state(model_id)))
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _chosen_records(model_id: str, data: str | None, state: tuple[Any, ...]) -> list[RunRecord]:
     chosen: dict[str, str] = {}
     for found in data_sets(model_id):
         if found.data_hash == data or found.domain not in chosen:
@@ -462,15 +483,14 @@ def tasks(model_id: str, domain: str, data: str | None = None) -> list[str]:
 
 def regime_map(model_id: str, domain: str, data: str | None = None) -> "RegimeMap | None":
     """The regimes of a domain at every measured budget, or None where there are no runs to read them from."""
-    frame = outcomes(model_id, data)
-    if not ((frame.domain == domain) & (frame.n_drop > 0)).any():
-        return None
     return _regime_map(model_id, domain, data, _state(model_id))
 
 
 @st.cache_resource(max_entries=16, show_spinner="Testing for regimes …")
-def _regime_map(model_id: str, domain: str, data: str | None, state: tuple[Any, ...]) -> "RegimeMap":
+def _regime_map(model_id: str, domain: str, data: str | None, state: tuple[Any, ...]) -> "RegimeMap | None":
     frame = outcomes(model_id, data)
+    if not ((frame.domain == domain) & (frame.n_drop > 0)).any():
+        return None
     of_domain = [r for r in chosen_records(model_id, data) if r.domain == domain]
     return library.regimes(of_domain, item_sets(model_id), frame[frame.domain == domain])
 

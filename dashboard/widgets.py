@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
-import altair as alt
 import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -97,7 +96,7 @@ def runs_provenance(records: Sequence[RunRecord], model: ModelSpec, n: int | Non
 
 
 def figure(
-    chart: alt.Chart | alt.LayerChart,
+    chart: dict[str, Any],
     table: pd.DataFrame,
     *,
     name: str,
@@ -111,11 +110,12 @@ def figure(
     """A chart and, folded below it or in `below`, the same numbers as a table with CSV and JSON downloads.
 
     Args:
-        on_select: as of `st.altair_chart`.
+        chart: as `charts.drawn` makes it.
+        on_select: as of `st.vega_lite_chart`.
         selects: the one selection that counts, if the chart has others (a hover must not run the page).
     """
-    event = st.altair_chart(
-        figures.with_ink(chart),
+    event = st.vega_lite_chart(
+        chart,
         key=key or f"chart_{name}",
         on_select=on_select,
         selection_mode=selects,

@@ -4,6 +4,7 @@ import streamlit as st
 
 from core.errors import StrataError
 from dashboard import results, score_figures, services, state, widgets
+from dashboard.charts import drawn
 from dashboard.plain_text import plain
 
 CARDS = 8  # flipped items on one page
@@ -31,7 +32,8 @@ def show_scores() -> None:
     references = services.reference_points(model_id, domain, measure) if by == "domain" else None
     widgets.criteria_legend(score_figures.ordered(chosen))
     widgets.figure(
-        score_figures.score_chart(
+        drawn(
+            score_figures.score_chart,
             points,
             envelope,
             full,
@@ -92,7 +94,7 @@ def show_flips() -> None:
     with left:
         tasks = results.flips_by_task(flips, services.score_table(model_id, "task", data))
         widgets.figure(
-            score_figures.flip_chart(tasks),
+            drawn(score_figures.flip_chart, tasks),
             tasks,
             name="flips-by-task",
             alt_text=f"Share of each task's items that {picked} loses or gains at budget {budget}",
@@ -182,7 +184,7 @@ def show_costs() -> None:
         st.info("The full model was not measured on these items: a sweep measures it first.", icon=":material/info:")
         return
     widgets.figure(
-        score_figures.cost_chart(frame, cost, (float(whole.iloc[0]), results.full_score(table, group))),
+        drawn(score_figures.cost_chart, frame, cost, (float(whole.iloc[0]), results.full_score(table, group))),
         frame,
         name="cost",
         alt_text=f"Score on {group} against {cost} of every measured plan, Pareto front marked",

@@ -4,6 +4,7 @@ import streamlit as st
 
 from core.errors import StrataError
 from dashboard import results, score_figures, services, state, widgets
+from dashboard.charts import drawn
 from dashboard.plain_text import plain
 
 MAIN = (*state.DEFAULT_CRITERIA, "deepest", "block")  # more lines than these cannot be read on one screen
@@ -27,20 +28,21 @@ except StrataError as error:
 
 domains = results.ordered_groups(table.group)[:2]
 measured = [c for c in table.criterion[table.n_drop > 0].unique() if c != "random"]
-drawn = score_figures.ordered([c for c in measured if c in MAIN] or measured[: len(MAIN)])
+shown = score_figures.ordered([c for c in measured if c in MAIN] or measured[: len(MAIN)])
 if not domains:
     widgets.no_runs(model_id)
 else:
-    widgets.criteria_legend(drawn)
+    widgets.criteria_legend(shown)
 charts, tour, twins = st.container(), st.container(), st.container()
 halves = [c.columns(max(len(domains), 1), gap="large") for c in (charts, twins)]
 for domain, column, below in zip(domains, *halves, strict=False):
     with column, widgets.show_errors():
         labels = services.regime_labels(model_id, domain)
         st.markdown(f"**{plain(domain)}**, exact match against budget")
-        points = results.curves(table, drawn, [domain])
+        points = results.curves(table, shown, [domain])
         widgets.figure(
-            score_figures.score_chart(
+            drawn(
+                score_figures.score_chart,
                 points,
                 results.random_envelope(table, [domain]),
                 results.full_score(table, domain),

@@ -5,6 +5,7 @@ import streamlit as st
 from core.errors import StrataError
 from core.pruning import PruningPlan
 from dashboard import plan_figures, plan_panels, plan_tables, results, services, state, widgets
+from dashboard.charts import drawn
 from dashboard.plain_text import plain
 
 Number = st.column_config.NumberColumn
@@ -77,7 +78,7 @@ with strips_here:
     key = f"strips_{st.session_state.get('strip_version', 0)}"
     strips = plan_figures.strip_frame(plans, protected)
     widgets.figure(
-        plan_figures.layer_strips(strips),
+        drawn(plan_figures.layer_strips, strips),
         strips,
         name="strips",
         alt_text="; ".join(f"{results.label(p.criterion)} drops {results.as_ranges(p.dropped)}" for p in plans),
@@ -127,7 +128,7 @@ else:
                     found = services.regime_map(model_id, domain)
                 widgets.regime_badge(found.label_at(budget) if found else "undetermined")
             widgets.figure(
-                plan_figures.plan_score_chart(rows),
+                drawn(plan_figures.plan_score_chart, rows),
                 rows.drop(columns="criterion"),
                 name=f"plan-scores-{domain}",
                 alt_text=f"Measured exact match on {domain}: "
@@ -156,7 +157,7 @@ with left:
     st.caption("Layers that two plans both drop, of those that at least one of them drops.")
     overlaps = plan_tables.overlaps(plans)
     widgets.figure(
-        plan_figures.overlap_map(overlaps),
+        drawn(plan_figures.overlap_map, overlaps),
         overlaps,
         name="overlap",
         alt_text="How many dropped layers each pair of plans shares",

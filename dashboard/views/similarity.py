@@ -7,6 +7,7 @@ import streamlit as st
 
 from core.errors import StrataError
 from dashboard import figures, services, state, widgets
+from dashboard.charts import drawn
 from dashboard.services import Progress
 
 KIND_HELP = {
@@ -122,13 +123,13 @@ source = state.atlas_source(model_id)
 
 st.subheader("By domain and task", anchor=False)
 tasks = st.toggle("Open domains into tasks", key="tasks", bind="query-params")
-frame = figures.heatmap_frame(atlas, kind, tasks)
+frame = services.atlas_frame(figures.heatmap_frame, model_id, source, kind, tasks)
 if frame.empty:
     st.info(f"No sample has tokens of the kind “{kind}”: choose another kind.", icon=":material/info:")
     st.stop()
 st.caption("Click a cell to see which samples are behind it.")
 widgets.figure(
-    figures.similarity_heatmap(frame),
+    drawn(figures.similarity_heatmap, frame),
     frame.drop(columns="row"),
     name="similarity",
     alt_text=f"Similarity of each decoder layer by domain, {KIND_HELP[kind]}",
@@ -138,7 +139,7 @@ widgets.figure(
 widgets.atlas_provenance(atlas, source)
 
 st.subheader("Which samples are behind a cell", anchor=False)
-ranks = figures.rank_frame(atlas, kind)
+ranks = services.atlas_frame(figures.rank_frame, model_id, source, kind)
 most_redundant = int(ranks.layer[ranks["rank"] == 1].iloc[0])
 with st.container(horizontal=True, gap="large"):
     domain = state.domain(atlas.domains)
@@ -153,7 +154,7 @@ if drivers.empty:
     st.info(f"No sample of {domain} has tokens of the kind “{kind}”.", icon=":material/info:")
 else:
     widgets.figure(
-        figures.driver_chart(drivers),
+        drawn(figures.driver_chart, drivers),
         drivers,
         name="drivers",
         alt_text=f"Similarity at layer {layer} of each {domain} sample, by task; a diamond marks the task's mean",
@@ -168,9 +169,9 @@ if {"math", "general"} <= set(atlas.domains):
         "Math similarity minus general similarity. Above 0 the layer changes less on math. Filled and starred: the "
         "95 % interval excludes 0. Hollow: it does not, and the sign may be chance."
     )
-    difference = figures.difference_frame(atlas, "math", "general", kind)
+    difference = services.atlas_frame(figures.difference_frame, model_id, source, "math", "general", kind)
     widgets.figure(
-        figures.difference_chart(difference, "math", "general"),
+        drawn(figures.difference_chart, difference, "math", "general"),
         difference,
         name="difference",
         alt_text=f"Math minus general similarity per layer; {int(difference.clear.sum())} layers differ clearly",
@@ -185,7 +186,7 @@ if {"math", "general"} <= set(atlas.domains):
     st.subheader("In which order each criterion drops them", anchor=False)
     st.caption("1 = dropped first. A dash marks protected layers, which no criterion drops.")
     widgets.figure(
-        figures.rank_chart(ranks),
+        drawn(figures.rank_chart, ranks),
         ranks,
         name="ranks",
         alt_text="Order in which each criterion drops the layers",
@@ -200,7 +201,7 @@ with left:
     )
     spans = figures.span_frame(atlas, domain, kind)
     widgets.figure(
-        figures.span_map(spans),
+        drawn(figures.span_map, spans),
         spans,
         name="spans",
         alt_text=f"Similarity of every span of layers on {domain}, by first layer and length",
@@ -212,12 +213,12 @@ with right:
         "Two disjoint halves of the calibration set rank the layers; the curve says how far they agree. Flat and near "
         "1: enough. The band holds 90 % of 50 random splits."
     )
-    agreement = figures.agreement_frame(atlas, kind)
+    agreement = services.atlas_frame(figures.agreement_frame, model_id, source, kind)
     if agreement.empty:
         st.info("Too few samples to split: recompute with at least 8 per domain.", icon=":material/info:")
     else:
         widgets.figure(
-            figures.agreement_chart(agreement),
+            drawn(figures.agreement_chart, agreement),
             agreement,
             name="agreement",
             alt_text="Rank agreement of split halves against the number of samples",

@@ -8,7 +8,7 @@ import pytest
 
 from core import settings
 from core.pruning import PruningPlan
-from dashboard import figures, plan_figures, plan_tables, score_figures
+from dashboard import charts, figures, plan_figures, plan_tables, score_figures
 
 THEME = tomllib.loads((settings.ROOT / ".streamlit" / "config.toml").read_text())["theme"]
 MODES = ("light", "dark")
@@ -79,7 +79,7 @@ def test_the_ink_is_chosen_by_the_background():
     light, dark = figures.INKS
     ink = {"expr": f"luminance(background) > 0.4 ? '{light}' : '{dark}'"}
     overlaps = plan_tables.overlaps([PruningPlan("m", 8, (1, 2), "block"), PruningPlan("m", 8, (2, 3), "uniform")])
-    config = figures.with_ink(plan_figures.overlap_map(overlaps)).to_dict()["config"]
+    config = charts.drawn(plan_figures.overlap_map, overlaps)["config"]
     assert config["axis"]["labelColor"] == config["axis"]["titleColor"] == config["legend"]["labelColor"] == ink
 
 
