@@ -8,7 +8,10 @@ import argparse
 import json
 import sys
 import tempfile
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -16,6 +19,7 @@ from playwright.sync_api import Page
 from rich.console import Console
 from rich.table import Table
 
+from tests.browser.load import ready
 from tests.browser.serve import browser_page, running_app
 from tests.browser.sessions import Session
 
@@ -34,6 +38,7 @@ CLOCK = """() => {
     addEventListener(kind, () => { window.began ??= performance.now(); }, {capture: true, once: true});
 }"""
 IDLE = "document.querySelector('[data-testid=stApp]').dataset.testScriptState !== 'running'"
+PANES = "[...document.querySelectorAll('[data-testid=stColumn] [data-testid=stText]')].map(e => e.innerText)"
 CROSSES = "[...document.querySelectorAll('[data-testid=stVegaLiteChart] svg text')].filter(e => e.textContent === '×')"
 
 
@@ -46,7 +51,7 @@ def timed(page: Page, act: Callable[[], object], done: str) -> float:
 
 
 def in_browser(address: str, rounds: int) -> dict[str, list[float]]:
-    """Page switches, the budget slider, an answer and a stop, each `rounds` times after one that is not counted."""
+    """Page switches, the budget slider and first tokens, each `rounds` times after some that are not counted."""
     found: dict[str, list[float]] = {}
     with browser_page() as page:
         page.set_default_timeout(WAIT)
@@ -71,7 +76,32 @@ def in_browser(address: str, rounds: int) -> dict[str, list[float]]:
             press = "ArrowRight" if up else "ArrowLeft"
             moves.append(timed(page, lambda key=press: slider.press(key), f"{CROSSES}.length === {wanted} && {IDLE}"))
         found["slider release to redrawn charts"] = moves[2:]
+
+        firsts = []
+        for _ in range(rounds + 1):
+            page.goto(f"{address}/compare?budget=4&b=deepest")
+            page.wait_for_function(f"() => {PANES}.length === 3 && {IDLE}", timeout=WAIT)
+            ask = page.get_by_role("button", name="Ask", exact=True)
+            firsts.append(timed(page, ask.click, f"{PANES}.some(t => t !== 'not asked yet' && t !== '…' && t.trim())"))
+        found["first token after pressing Ask"] = firsts[1:]
     return found
+
+
+def stop_to_idle(session: Session) -> float | None:
+    """Seconds from pressing Stop, as soon as it is there, until the engine has nothing to do; None: it had finished."""
+    session.open("compare", budget="4", b="deepest")
+    session.click("ask", until=lambda s: "stop" in s.widgets)
+    if not ready(session.address)["active"]:
+        session.read()
+        return None
+    with ThreadPoolExecutor(1) as apart:
+        began = time.perf_counter()
+        pressed = apart.submit(session.click, "stop")
+        while ready(session.address)["active"]:
+            time.sleep(0.002)
+        seconds = time.perf_counter() - began
+        pressed.result()
+    return seconds
 
 
 def at_server(address: str, rounds: int) -> dict[str, list[float]]:
@@ -86,6 +116,8 @@ def at_server(address: str, rounds: int) -> dict[str, list[float]]:
             seconds = session.set("budget", double_array_value=[float(4 + n % 2)])
             if n:
                 found["slider release to redrawn charts"].append(seconds)
+        stops = (stop_to_idle(session) for _ in range(4 * rounds))
+        found["stop to idle"] = list(islice((s for s in stops if s is not None), rounds))
     return found
 
 

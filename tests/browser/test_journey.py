@@ -6,41 +6,13 @@ import shutil
 import pytest
 
 from core import settings
-from tests.app.synthetic import write_recording
-from tests.browser.serve import browser_page, running_app
-
-WAIT = 120_000  # ms; the machine may be busy
+from tests.browser.conftest import WAIT
+from tests.browser.serve import browser_page
 
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(not shutil.which("chromium"), reason="Debian package chromium is not installed"),
 ]
-
-
-@pytest.fixture(scope="module")
-def app(tmp_path_factory):
-    """The real app over the recorded runs that ship, or over synthetic ones while there are none."""
-    home = tmp_path_factory.mktemp("home")
-    environment = {"STRATA_HOME": str(home)}
-    if not (settings.RECORDED_DIR / "tiny.runs.parquet").exists():
-        recording = tmp_path_factory.mktemp("recording")
-        write_recording(recording)
-        environment["STRATA_RECORDED"] = str(recording)
-    with running_app(environment) as address:
-        yield address
-
-
-@pytest.fixture
-def page(app):
-    with browser_page() as opened:
-        opened.set_default_timeout(WAIT)
-        problems: list[str] = []
-        opened.on("pageerror", lambda error: problems.append(str(error)))
-        opened.goto(app)
-        opened.get_by_role("heading", level=1).wait_for()
-        yield opened
-        assert not problems
-        assert opened.locator("[data-testid=stException]").count() == 0
 
 
 def test_tour_slider_answers_and_regimes(page):
