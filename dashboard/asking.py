@@ -17,7 +17,7 @@ from dashboard.answer_tables import Pane
 if TYPE_CHECKING:
     from core.vlm.engine import Event, Ticket
 
-BEAT = 0.25  # seconds after which a silent stream lets the page look up (a stop, another page, a closed tab)
+BEAT = 0.1  # seconds after which a silent stream lets the page look up (a stop, another page, a closed tab)
 
 
 @dataclass
