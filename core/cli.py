@@ -715,7 +715,7 @@ def runs_import(file: Path) -> None:
 
 @app.command()
 def bench(
-    case: Annotated[str, typer.Argument(help="similarity, view, forest or all.")] = "all",
+    case: Annotated[str, typer.Argument(help="similarity, view, decode, forest, growth, ui or all.")] = "all",
     model: ModelOption = "tiny",
     rounds: Annotated[int, typer.Option(min=1, max=100)] = 3,
     device: DeviceOption = "auto",
@@ -725,7 +725,8 @@ def bench(
     vlm = _load(model, device)
     from core.bench import run_bench
 
-    report = run_bench(vlm, [case], rounds)
+    with _progress("measuring") as bar:
+        report = run_bench(vlm, [case], rounds, bar)
     if as_json:
         _print_json(report)
         return

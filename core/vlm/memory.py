@@ -1,10 +1,12 @@
 """Batches that fit into memory: sized by an estimate, and halved where the machine says no."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import accumulate
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
+from torch.profiler import ProfilerActivity, profile
 from transformers import PreTrainedModel
 
 from core.data.samples import Sample
@@ -96,6 +98,19 @@ def peak_bytes(model: PreTrainedModel, inputs: Mapping[str, Tensor], rows_in_hea
     patches = pixels // (3 * _largest(tower, "patch_size", default=14) ** 2)
     vision = pixels * width + patches * _work_bytes(tower, width) + 3 * batch * tokens * text.hidden_size * width
     return sum(v.nbytes for v in inputs.values()) + int(HEADROOM * max(walk, vision))
+
+
+def allocated_bytes(run: Callable[[], Any]) -> int:
+    """Peak of what torch allocates while `run` runs, counted from its start; on the CPU by the profiler's events."""
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        run()
+        return torch.cuda.max_memory_allocated() - before
+    with torch.inference_mode(), profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        run()
+    events = [e for e in profiler.profiler.kineto_results.events() if e.name() == "[memory]"]
+    return max(accumulate(e.nbytes() for e in sorted(events, key=lambda e: e.start_ns())), default=0)
 
 
 def _work_bytes(config: Any, width: int) -> int:

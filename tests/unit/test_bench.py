@@ -1,11 +1,14 @@
 """Benches check agreement before they time, and report what the contract names."""
 
+import math
 import time
 
 import pytest
 
-from core.bench import CASES, Case, run_bench, run_case
+from core.bench import BENCHES, growth, run_bench
+from core.bench.timing import Case, fitted_exponent, run_case
 from core.errors import StrataError
+from dashboard.rerun_times import PAGES
 from tests.models import random_vlm
 
 
@@ -38,13 +41,39 @@ def test_the_view_case_agrees_with_a_reloaded_checkpoint() -> None:
 
 @pytest.mark.slow
 def test_every_case_agrees() -> None:
-    for row in run_bench(random_vlm(), ["similarity", "forest"], rounds=1)["cases"]:
+    rows = run_bench(random_vlm(), ["similarity", "decode", "forest"], rounds=1)["cases"]
+    assert len(rows) == 6
+    for row in rows:
         assert row["agree"] is True, row["name"]
         if row["name"] == "forest":
             assert row["layer_passes"] == row["trie_nodes"] * row["batches"] < row["layer_passes_one_by_one"]
 
 
+def test_growth_is_fitted_and_told_against_a_straight_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert fitted_exponent([10, 100, 1000], [3, 300, 30_000]) == pytest.approx(2)
+    for name, sizes in {"PLANS": (2, 4), "LAYERS": (2, 4), "SAMPLES": (2, 6), "OUTCOMES": (100, 2000)}.items():
+        monkeypatch.setattr(growth, name, sizes)
+    rows = {row["name"]: row for row in run_bench(random_vlm(), ["growth"], rounds=1)["cases"]}
+    assert set(rows) == {f"growth of {what}" for what in ("plans", "layers", "samples", "the run store")}
+    for row in rows.values():
+        first, last = row["table"]
+        assert row["agree"] and row["ours_s"] == last["seconds"]
+        assert row["reference_s"] == pytest.approx(first["seconds"] * last["n"] / first["n"])
+        expected = math.log(last["seconds"] / first["seconds"]) / math.log(last["n"] / first["n"])
+        assert row["exponent"] == pytest.approx(expected)
+    small, large = rows["growth of the run store"]["table"]
+    assert 0 < small["bytes"] < large["bytes"]
+    assert rows["growth of plans"]["table"][0]["peak_bytes"] > 0
+
+
+@pytest.mark.slow
+def test_pages_are_timed_on_recordings_of_both_sizes() -> None:
+    rows = run_bench(random_vlm(), ["ui"], rounds=1)["cases"]
+    assert {row["name"] for row in rows} == {f"ui, {page}" for page in PAGES}
+    assert all(row["agree"] and row["first_s"] > 0 for row in rows)
+
+
 def test_an_unknown_case_is_named() -> None:
     with pytest.raises(StrataError, match="did you mean 'forest'"):
         run_bench(random_vlm(), ["forrest"])
-    assert set(CASES) == {"similarity", "view", "forest"}
+    assert set(BENCHES) == {"similarity", "view", "decode", "forest", "growth", "ui"}

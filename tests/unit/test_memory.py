@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch.profiler import ProfilerActivity, profile
 
 from core import cli, settings
 from core.data.samples import draw_samples
@@ -18,7 +17,7 @@ from core.pruning.plan import PruningPlan
 from core.vlm import forest, load_vlm
 from core.vlm.encoding import Batch, encode_samples
 from core.vlm.forest import batch_outcomes, score_plans
-from core.vlm.memory import HEAD_ROWS, fitting_batches, head_rows, out_of_memory, peak_bytes
+from core.vlm.memory import HEAD_ROWS, allocated_bytes, fitting_batches, head_rows, out_of_memory, peak_bytes
 from core.vlm.tape import Tail
 from tests.conformance.families import FAMILIES, build, inputs
 from tests.models import random_vlm, some_samples
@@ -114,15 +113,6 @@ def test_logits_take_a_quarter_of_a_limit_at_most() -> None:
 # ------------------------------------------------------------------------------------------------ what it takes
 
 
-def allocated(run: object) -> int:
-    """Peak of what torch has allocated on the CPU while `run` ran, counted from its start, in bytes."""
-    with torch.inference_mode(), profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
-        run()  # type: ignore[operator]
-    events = [e for e in profiler.profiler.kineto_results.events() if e.name() == "[memory]"]
-    sizes = [e.nbytes() for e in sorted(events, key=lambda e: e.start_ns())]
-    return int(np.cumsum(sizes).max())
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("family", ["llava", "llava_next", "qwen2_vl", "gemma3", "glm4v_moe", "qwen3_5"])
 def test_the_estimate_is_above_what_a_batch_takes(family: str) -> None:
@@ -133,7 +123,7 @@ def test_the_estimate_is_above_what_a_batch_takes(family: str) -> None:
     taken = Batch(batch, answer, ~answer, answer)
     kept = [PruningPlan(family, 6, d).kept for d in ((), *FAMILIES[family].plans())]
     tail = Tail(model)
-    peak = allocated(lambda: batch_outcomes(model, tail, kept, taken))
+    peak = allocated_bytes(lambda: batch_outcomes(model, tail, kept, taken))
     assert peak <= peak_bytes(model, batch) <= 8 * peak, (peak, peak_bytes(model, batch))
 
 
@@ -148,7 +138,9 @@ def random_plans(n: int) -> list[PruningPlan]:
 @pytest.mark.slow
 def test_a_thousand_plans_allocate_little_more_than_ten() -> None:
     vlm, samples = load_vlm(), draw_samples("test", 0, 16)
-    few, many = (allocated(lambda n=n: score_plans(vlm, random_plans(n), samples, batch_size=16)) for n in (10, 1000))
+    few, many = (
+        allocated_bytes(partial(score_plans, vlm, random_plans(n), samples, batch_size=16)) for n in (10, 1000)
+    )
     sys.stdout.write(f"\nallocated for 10 plans {few:,} bytes, for 1,000 {many:,} ({many / few:.2f})\n")
     assert many <= 1.5 * few
 

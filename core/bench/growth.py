@@ -1,0 +1,171 @@
+"""Bench of growth: time and memory against plans, layers, samples and stored outcomes, with fitted exponents."""
+
+import random
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core.bench.timing import Row, fitted_exponent
+from core.data.samples import DOMAINS, Sample, draw_samples
+
+if TYPE_CHECKING:
+    from core.pruning.plan import PruningPlan
+    from core.vlm import VLM
+
+PLANS = (10, 100, 1_000)
+LAYERS = (8, 16, 32, 64)
+SAMPLES = (100, 1_000, 10_000)
+OUTCOMES = (10**3, 10**4, 10**5, 10**6)
+ITEMS = 500  # outcomes of a stored run, at most
+
+
+def bench(vlm: "VLM", rounds: int) -> Iterator[Row]:
+    """A row for each thing that can grow: `table` has what each size took, `exponent` is fitted through it.
+
+    `reference_s` is what the largest size would take if every unit cost what it costs at the smallest size, so that a
+    ratio of 1 or more says "linear or better". Sizes are run once; `rounds` is not used, the sizes are the repeats.
+    """
+    yield from (_plans(vlm), _layers(vlm), _samples(vlm), _store())
+
+
+def _plans(vlm: "VLM") -> Row:
+    """The forest on 8 items: plans of all budgets share more, the more there are."""
+    from core.vlm.forest import score_plans
+
+    most = _random_plans(vlm, max(PLANS))
+    samples = draw_samples("test", 0, 8)
+    score_plans(vlm, most[:1], samples)  # what the first call sets up
+
+    def run(n: int) -> Any:
+        return score_plans(vlm, most[:n], samples).correct
+
+    return _grown("growth of plans", [n for n in PLANS if n <= len(most)], run, memory=True, agree=_same_start)
+
+
+def _layers(vlm: "VLM") -> Row:
+    """The atlas of 32 samples on random models of the embedded shape: spans grow with the square, passes do not."""
+    from core.vlm.loading import VLM, describe
+    from core.vlm.similarity import compute_atlas
+    from core.vlm.tiny.model import build_model, build_processor, build_tokenizer
+
+    tokenizer = build_tokenizer()
+    processor, by_domain = build_processor(tokenizer), _by_domain(draw_samples("calibration", 0, 32))
+    models = {}
+    for n in LAYERS:
+        model = build_model(tokenizer, n).eval().requires_grad_(False).to(vlm.device)
+        models[n] = VLM(model, processor, describe(model, f"random-{n}", ""))
+        compute_atlas(models[n], {"math": by_domain["math"][:1]})
+    return _grown("growth of layers", LAYERS, lambda n: compute_atlas(models[n], by_domain).values, memory=True)
+
+
+def _samples(vlm: "VLM") -> Row:
+    """The atlas on more samples; the pictures are drawn before."""
+    from core.vlm.similarity import compute_atlas
+
+    most = draw_samples("calibration", 0, max(SAMPLES))
+    return _grown("growth of samples", SAMPLES, lambda n: compute_atlas(vlm, _by_domain(most[:n])).values.shape[0])
+
+
+def _store() -> Row:
+    """The run store: putting runs, then opening it again and reading all of them; `bytes` is its size on disk."""
+    from cache import RunStore
+
+    with tempfile.TemporaryDirectory() as folder:
+
+        def run(n: int) -> int:
+            with RunStore(Path(folder) / str(n)) as store:
+                store.put_many(_records(n))
+            with RunStore(Path(folder) / str(n)) as store:
+                return sum(r.n_scored for r in store.records())
+
+        def size(n: int) -> int:
+            with RunStore(Path(folder) / str(n)) as store:
+                return store.disk_usage()
+
+        row = _grown("growth of the run store", OUTCOMES, run, agree=lambda found: found == list(OUTCOMES))
+        for line in row["table"]:
+            line["bytes"] = size(line["n"])
+        return row
+
+
+def _grown(
+    name: str,
+    sizes: Sequence[int],
+    run: Callable[[int], Any],
+    *,
+    memory: bool = False,
+    agree: Callable[[list[Any]], bool] = lambda _found: True,
+) -> Row:
+    """Time each size, smallest first, then, apart from that, what it allocates."""
+    table: list[Row] = []
+    found = []
+    for n in sizes:
+        started = time.perf_counter()
+        found.append(run(n))
+        table.append({"n": n, "seconds": time.perf_counter() - started})
+    if memory:
+        from core.vlm.memory import allocated_bytes
+
+        for line in table:
+            line["peak_bytes"] = allocated_bytes(lambda n=line["n"]: run(n))  # type: ignore[misc]
+    seconds = [line["seconds"] for line in table]
+    linear = seconds[0] * sizes[-1] / sizes[0]
+    memory_exponent = {"memory_exponent": fitted_exponent(sizes, [r["peak_bytes"] for r in table])} if memory else {}
+    return {
+        "name": name,
+        "ours_s": seconds[-1],
+        "reference_s": linear,
+        "ratio": linear / seconds[-1],
+        "agree": agree(found),
+        "reference": f"{sizes[-1]:,} at what each of {sizes[0]:,} takes",
+        "exponent": fitted_exponent(sizes, seconds),
+        **memory_exponent,
+        "table": table,
+    }
+
+
+def _same_start(found: list[Any]) -> bool:
+    """Plans are scored the same, whatever the number of others beside them."""
+    return all((more[: len(few)] == few).all() for few, more in pairwise(found))
+
+
+def _by_domain(samples: Sequence[Sample]) -> dict[str, list[Sample]]:
+    return {d: [s for s in samples if s.domain == d] for d in DOMAINS}
+
+
+def _random_plans(vlm: "VLM", n: int) -> "list[PruningPlan]":
+    """Up to n distinct plans at all budgets that leave five layers, in a random order."""
+    from core.pruning.plan import PruningPlan
+
+    rng, n_layers = random.Random(0), vlm.spec.n_layers
+    free = range(max(1, len(vlm.spec.structural)), n_layers - 1)
+    drops = dict[tuple[int, ...], None]()
+    for _ in range(100 * n):
+        if len(drops) == n:
+            break
+        drops[tuple(sorted(rng.sample(free, rng.randint(1, max(1, len(free) - 3)))))] = None
+    return [PruningPlan(vlm.spec.model_id, n_layers, d) for d in drops]
+
+
+def _records(n_outcomes: int) -> "Iterator[Any]":
+    """Made-up runs of up to 500 items each, outcomes by coin."""
+    from core.pruning.plan import ModelSpec, PruningPlan
+    from core.runs.records import RunRecord
+
+    rng = random.Random(0)
+    n_layers, items = 64, min(ITEMS, n_outcomes)
+    spec = ModelSpec("bench", "", "bench", n_layers, (), 1, (1,) * n_layers, "float32", "cpu")
+    blank = RunRecord(
+        spec, PruningPlan("bench", n_layers, (), "full"), "bench", "math", "bench", "exact_match", (), (), ()
+    )
+    item_ids = tuple(f"{i:016x}" for i in range(items))
+    for number in range(n_outcomes // items):
+        dropped = tuple(sorted(rng.sample(range(1, 63), 1 + number % 40)))
+        correct = tuple(rng.random() < 0.5 for _ in range(items))
+        losses = tuple(round(rng.random(), 4) for _ in range(items))
+        plan = PruningPlan("bench", n_layers, dropped, "random", seed=number)
+        yield replace(blank, plan=plan, item_ids=item_ids, correct=correct, gold_nll=losses)
