@@ -718,12 +718,21 @@ def bench(
     case: Annotated[str, typer.Argument(help="similarity, view, decode, forest, growth, ui or all.")] = "all",
     model: ModelOption = "tiny",
     rounds: Annotated[int, typer.Option(min=1, max=100)] = 3,
+    random_weights: Annotated[
+        str,
+        typer.Option("--random-weights", metavar="DIR", help="Instead of --model: a folder with a config.json."),
+    ] = "",
+    dtype: Annotated[str, typer.Option(help="With --random-weights: float32, bfloat16, float16 or auto.")] = "auto",
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
     """Speed of ours as a ratio to a reference way, after checking that both agree."""
-    vlm = _load(model, device)
     from core.bench import run_bench
+    from core.vlm.loading import quiet_transformers
+    from core.vlm.shaped import load_random
+
+    quiet_transformers()
+    vlm = load_random(random_weights, device, dtype) if random_weights else _load(model, device)
 
     with _progress("measuring") as bar:
         report = run_bench(vlm, [case], rounds, bar)

@@ -22,7 +22,7 @@ from transformers import AutoModelForImageTextToText, DynamicCache, PreTrainedMo
 
 from core.errors import ModelError
 from core.pruning.cost import LayerAnatomy, ModelAnatomy
-from core.vlm.loading import TINY, _config, _resolve, decoder_layers, text_decoder
+from core.vlm.loading import TINY, _resolve, decoder_layers, read_config, text_decoder
 from core.vlm.view import pruned_view
 
 PRODUCTS = frozenset(
@@ -58,7 +58,7 @@ def read_anatomy(model_id: str = TINY, revision: str | None = None) -> ModelAnat
         ModelError: as `load_vlm`, or if the decoder cannot be run without weights.
     """
     folder, spec_id, revision = _resolve(model_id, revision)
-    return compute_anatomy(_config(folder, spec_id), spec_id, revision)
+    return compute_anatomy(read_config(folder, spec_id), spec_id, revision)
 
 
 def compute_anatomy(config: Any, model_id: str = "", revision: str = "") -> ModelAnatomy:

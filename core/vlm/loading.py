@@ -73,7 +73,7 @@ def load_vlm(model_id: str = TINY, revision: str | None = None, device: str = "a
         ModelError: with one line that says what is wrong and what to do.
     """
     folder, spec_id, revision = _resolve(model_id, revision)
-    config = _config(folder, spec_id)
+    config = read_config(folder, spec_id)
     if not list(folder.glob("*.safetensors")):
         raise ModelError(f"{model_id} has no safetensors weights: only safe checkpoints are loaded")
     place = choose_place(device, folder, dtype)
@@ -103,7 +103,7 @@ def load_outline(model_id: str = TINY, revision: str | None = None) -> VLM:
 
 
 def _outline(folder: Path, model_id: str, revision: str) -> VLM:
-    config = _config(folder, model_id)
+    config = read_config(folder, model_id)
     with _readable(f"cannot build {model_id}"), torch.device("meta"):
         model = AutoModelForImageTextToText.from_config(config)
     return VLM(model, None, describe(model, model_id, revision), folder)
@@ -234,7 +234,8 @@ def folder_revision(folder: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def _config(folder: Path, model_id: str) -> Any:
+def read_config(folder: Path, model_id: str) -> Any:
+    """The configuration in a folder; a ModelError if its model is of no kind that can be pruned."""
     with _readable(f"{model_id} is not a model that transformers knows"):
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     if getattr(config, "is_encoder_decoder", False):

@@ -86,10 +86,10 @@ def build_tokenizer(seed: int = 0) -> PreTrainedTokenizerFast:
     return fast
 
 
-def build_processor(tokenizer: PreTrainedTokenizerFast) -> LlavaProcessor:
-    """80 x 80 pixels without a centre crop: an upload keeps all of its picture."""
+def build_processor(tokenizer: PreTrainedTokenizerFast, size: int = SIZE, patch_size: int = PATCH) -> LlavaProcessor:
+    """Square pictures of `size` pixels without a centre crop: an upload keeps all of its picture."""
     image_processor = CLIPImageProcessorPil(
-        size={"height": SIZE, "width": SIZE},
+        size={"height": size, "width": size},
         do_center_crop=False,
         image_mean=[0.5, 0.5, 0.5],
         image_std=[0.5, 0.5, 0.5],
@@ -97,7 +97,7 @@ def build_processor(tokenizer: PreTrainedTokenizerFast) -> LlavaProcessor:
     return LlavaProcessor(
         image_processor=image_processor,
         tokenizer=tokenizer,
-        patch_size=PATCH,
+        patch_size=patch_size,
         vision_feature_select_strategy="default",
         num_additional_image_tokens=1,  # the class token, which "default" leaves out
         chat_template=CHAT_TEMPLATE,
