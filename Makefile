@@ -9,7 +9,7 @@ PIP := $(PY) -m pip --disable-pip-version-check --quiet
 # two files at a time; the tests of one file stay together, since they share servers and models
 PYTEST := $(PY) -m pytest -n 2 --dist loadfile
 
-.PHONY: help run test check lint types unit rest format bench screenshots train hooks setup dev browser clean
+.PHONY: help run test check lint types unit rest format audit bench screenshots train hooks setup dev browser clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -45,6 +45,10 @@ format: dev ## format the code and sort its imports
 	@$(PY) -m ruff check --fix-only --quiet .
 	@$(PY) -m ruff format .
 
+# The one entry: diskcache unpickles by default and has no fixed release; cache/disk.py never does (SECURITY.md).
+audit: dev ## known advisories of what is installed (needs the network)
+	@$(PY) -m pip_audit -r requirements.txt --ignore-vuln CVE-2025-69872
+
 hooks: dev ## run the checks before every commit
 	@$(PY) -m pre_commit install
 
@@ -73,12 +77,12 @@ dev: .venv/dev.done
 	echo "Strata needs Python 3.11 with venv: install it (Debian: apt-get install python3.11 python3.11-venv) and run make again." >&2; \
 	exit 1
 
-.venv/runtime.done: requirements.txt .venv/bin/python
+.venv/runtime.done: requirements.txt requirements-viewer.txt .venv/bin/python
 	@echo "installing what Strata needs into .venv (once; a few minutes) …"
 	@$(PIP) install -r requirements.txt
 	@touch $@
 
-.venv/dev.done: requirements-dev.txt requirements-ray.txt .venv/runtime.done
+.venv/dev.done: requirements-dev.txt requirements-ray.txt requirements-report.txt .venv/runtime.done
 	@echo "installing what the tests need into .venv (once) …"
 	@$(PIP) install -r requirements-dev.txt
 	@touch $@

@@ -21,6 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from typer.exceptions import TyperException
 
+from core import hosting
 from core.data.images import open_image
 from core.data.samples import DOMAINS, draw_samples
 from core.errors import PlanError, StrataError
@@ -43,6 +44,7 @@ runs_app = typer.Typer(help="Recorded and measured runs.", no_args_is_help=True,
 tiny_app = typer.Typer(help="The embedded model.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(runs_app, name="runs")
 app.add_typer(tiny_app, name="tiny")
+hosting.register(app)
 
 out, err = Console(), Console(stderr=True)
 

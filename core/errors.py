@@ -8,6 +8,8 @@ StrataError
 ├── StoreError            a run store or an import file that cannot be read or written
 ├── ExecutorError         a cluster that is not there, or whose workers are lost
 ├── MemoryLimitError      work that does not fit into memory, even one sample at a time
+├── LimitError            more than this instance gives one visitor, or now: a bound of core/limits.py
+│   └── BusyError         the queue is full: the same request is answered later
 └── ExportError           a checkpoint that cannot be written, or that does not answer as the plan's view does
 
 The pages and the command line turn these, and only these, into one line; everything else stays loud.
@@ -46,6 +48,14 @@ class ExecutorError(StrataError):
 
 
 class MemoryLimitError(StrataError):
+    pass
+
+
+class LimitError(StrataError):
+    pass
+
+
+class BusyError(LimitError):
     pass
 
 

@@ -1,6 +1,15 @@
-"""Where things are: folders of the project and of the user, each overridable by an environment variable."""
+"""Where things are and how this instance runs: folders and modes, each set by an environment variable.
 
+STRATA_HOME       the user's folder; by default ~/.cache/strata
+STRATA_RECORDED   runs and answers that ship with the project; read only
+STRATA_REPLAY=1   show recorded runs and answers only, even where a model could run
+STRATA_DEMO=1     a public instance (core/limits.py); the default on Hugging Face Spaces
+"""
+
+import importlib.util
 import os
+import tempfile
+from functools import lru_cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -12,5 +21,42 @@ RECORDED_DIR = Path(
 
 
 def data_dir() -> Path:
-    """The user's folder for run stores, atlases and checkpoints: `STRATA_HOME`, or ~/.cache/strata."""
-    return Path(os.environ.get("STRATA_HOME") or Path.home() / ".cache" / "strata")
+    """The user's folder for run stores, atlases and checkpoints: `STRATA_HOME`, or ~/.cache/strata.
+
+    A container's mounted storage may not be writable by its user: then it is ~/.cache/strata instead.
+    """
+    usual = Path.home() / ".cache" / "strata"
+    wanted = os.environ.get("STRATA_HOME")
+    return usual if not wanted or (_in_container() and not writable(wanted)) else Path(wanted)
+
+
+def _in_container() -> bool:
+    return on("STRATA_CONTAINER") or bool(os.environ.get("SPACE_ID"))
+
+
+@lru_cache(maxsize=8)
+def writable(folder: str) -> bool:
+    """Can files be made in a folder? Tried once, since permissions do not tell it of a mount."""
+    try:
+        Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(b"1")
+    except OSError:
+        return False
+    return True
+
+
+def on(variable: str, otherwise: bool = False) -> bool:
+    """Is a switch in the environment on? Empty, 0, false, no and off are not."""
+    value = os.environ.get(variable)
+    return otherwise if value is None else value.strip().lower() not in ("", "0", "false", "no", "off")
+
+
+def replay() -> bool:
+    """Are only recorded runs and answers shown: by choice, or because no model can run without torch?"""
+    return on("STRATA_REPLAY") or any(importlib.util.find_spec(name) is None for name in ("torch", "transformers"))
+
+
+def demo() -> bool:
+    """Is this a public instance, where visitors are bounded (core/limits.py)?"""
+    return on("STRATA_DEMO", otherwise=bool(os.environ.get("SPACE_ID")))

@@ -58,6 +58,7 @@ def import_runs(data: bytes) -> int:
     """Merge an uploaded Parquet file of runs into the user's store; returns the number of runs in it."""
     from cache.run_store import RunStore
 
+    services.limits().check_work("importing runs")
     with tempfile.TemporaryDirectory() as folder, RunStore(user_runs_path()) as runs:
         path = Path(folder) / "upload.parquet"
         path.write_bytes(data)
@@ -104,6 +105,7 @@ def start(command: str, options: Mapping[str, object]) -> Job:
     Raises:
         StoreError: too many jobs run already, or their folder cannot be written.
     """
+    services.limits().check_work("starting jobs")
     if sum(j.status == "running" for j in every_job()) >= MOST_RUNNING:
         raise StoreError(f"{MOST_RUNNING} jobs run already: wait for one, or cancel it")
     return jobs.start_job((command, *_arguments(options)))
@@ -121,10 +123,12 @@ def _arguments(options: Mapping[str, object]) -> Sequence[str]:
 
 
 def resume(job_id: str) -> None:
+    services.limits().check_work("starting jobs")
     jobs.resume_job(job_id)
 
 
 def cancel(job_id: str) -> None:
+    services.limits().check_work("cancelling jobs")
     jobs.cancel_job(job_id)
 
 

@@ -7,7 +7,6 @@ really needed, so that the viewer runs without it.
 
 import gc
 import hashlib
-import importlib.util
 import json
 import re
 from collections.abc import Callable, Sequence
@@ -24,8 +23,9 @@ from PIL import Image
 
 from core import __version__, settings
 from core.data.images import open_image
-from core.data.samples import DOMAINS, Sample, alternate, domain_tasks, draw_from_source, draw_samples
+from core.data.samples import DOMAINS, Sample, domain_tasks, draw_from_source, draw_samples
 from core.errors import CalibrationError, ModelError, SampleError, StrataError
+from core.limits import Limits, load_limits
 from core.pruning import (
     ModelAnatomy,
     ModelSpec,
@@ -37,8 +37,10 @@ from core.pruning import (
     protected_layers,
 )
 from core.runs import library
-from core.runs.answers import RecordedAnswer, find_answer, image_hash, load_answers, save_answer, small_copy
+from core.runs.answers import ANSWERING, RecordedAnswer, find_answer, image_hash, load_answers, save_answer, small_copy
 from core.runs.library import (
+    GALLERY_SIZE,
+    gallery_sources,
     one_setting,
     recorded_anatomy_path,
     recorded_atlas_path,
@@ -56,10 +58,9 @@ if TYPE_CHECKING:
     from core.vlm.engine import Engine, Ticket
 
 DEFAULT_MODEL = "tiny"
-GALLERY_SEED, GALLERY_SIZE = 7, 12
+GALLERY_SEED = 7
 SPEED_QUESTIONS = 6
 MAX_PICTURES = 24  # of a domain that a user adds
-ANSWERING = GenerationConfig(max_new_tokens=48, top=5)  # of Compare: greedy
 Progress = Callable[[int, int], None]
 
 
@@ -72,7 +73,7 @@ def _mtime(path: Path) -> int:
 
 def live(model_id: str = DEFAULT_MODEL) -> bool:
     """Can this machine run the model (torch installed and the weights at hand)? A page never downloads a model."""
-    if importlib.util.find_spec("torch") is None or importlib.util.find_spec("transformers") is None:
+    if settings.replay() or not _offered(model_id):
         return False
     if model_id == DEFAULT_MODEL:
         return any(settings.TINY_DIR.glob("*.safetensors"))
@@ -82,8 +83,21 @@ def live(model_id: str = DEFAULT_MODEL) -> bool:
     from huggingface_hub.errors import HFValidationError
 
     with suppress(HFValidationError):
-        return isinstance(try_to_load_from_cache(model_id.partition("@")[0], "config.json"), str)
+        name, _, revision = model_id.partition("@")
+        wanted = limits().revision(model_id) or revision or None
+        return isinstance(try_to_load_from_cache(name, "config.json", revision=wanted), str)
     return False
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def limits() -> Limits:
+    """What a visitor of this instance may ask for."""
+    return load_limits()
+
+
+def _offered(model_id: str) -> bool:
+    offered = limits().model_ids
+    return offered is None or model_id in offered
 
 
 def device() -> str:
@@ -119,13 +133,14 @@ def engine() -> "Engine":
     from core.vlm.engine import Engine
     from core.vlm.loading import load_vlm
 
-    return Engine(load_vlm)
+    bounds = limits()
+    return Engine(lambda model_id: load_vlm(model_id, revision=bounds.revision(model_id)), bounds)
 
 
 def models() -> list[str]:
     """Models that a page can show: the embedded one, and every model with runs or an atlas here."""
     found = {DEFAULT_MODEL, *(r.model.model_id for r in (*_recorded(DEFAULT_MODEL)[0], *_own_runs()[0]))}
-    return sorted(found, key=lambda m: (m != DEFAULT_MODEL, m))
+    return sorted(filter(_offered, found), key=lambda m: (m != DEFAULT_MODEL, m))
 
 
 def spec(model_id: str) -> ModelSpec:
@@ -233,6 +248,7 @@ def _keep_similarities(model_id: str, samples: dict[str, list[Sample]], progress
 
     Loads its own copy of the model: hooks on the engine's copy would also catch other people's answers.
     """
+    limits().check_work("measuring similarities")
     from core.vlm.loading import load_vlm
     from core.vlm.similarity import compute_atlas
 
@@ -287,6 +303,7 @@ def measure_speed(model_id: str, plans: Sequence[PruningPlan | None], progress: 
 
     The first question is asked once more before, untimed, so that no plan pays for loading.
     """
+    limits().check_work("timing plans")
     asked = gallery(model_id)[:SPEED_QUESTIONS]
     rounds = [asked[0], *asked]
     answers: list[list[Answer]] = [[] for _ in plans]
@@ -307,6 +324,7 @@ def model_ref(model_id: str) -> str:
 
 def export_zip(model: ModelSpec, plan: PruningPlan, atlas: SimilarityAtlas, progress: Stage = lambda *_: None) -> Path:
     """The plan's checkpoint as a zip file, made if it is not there yet; see `dashboard.exports`."""
+    limits().check_work("exporting a checkpoint")
     return build_zip(model, plan, atlas.data_hash, progress)
 
 
@@ -617,21 +635,14 @@ def gallery(model_id: str, task: str | None = None) -> tuple[Sample, ...]:
     Args:
         task: only samples of it; by default one of each task, math and general in turn.
     """
-    sources = []
-    for items in sorted(item_sets(model_id).values(), key=lambda s: results.domain_order(s.domain)):
-        drawn = [i for i in items.items if i.source.startswith("drawn:") and task in (None, i.task)]
-        if task is None:
-            drawn = list({i.task: i for i in reversed(drawn)}.values())[: GALLERY_SIZE // 2]
-        sources.append([i.source for i in drawn[:GALLERY_SIZE]])
-    found = [s for s in sources if s]
-    return _gallery(tuple(alternate(*found)) if found else (), task)
+    return _gallery(tuple(gallery_sources(item_sets(model_id).values(), task)), task)
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
 def _gallery(sources: tuple[str, ...], task: str | None) -> tuple[Sample, ...]:
     if not sources:
         return tuple(draw_samples("test", GALLERY_SEED, GALLERY_SIZE, [task] if task else None))
-    return tuple(draw_from_source(s) for s in dict.fromkeys(sources))[:GALLERY_SIZE]
+    return tuple(draw_from_source(s) for s in sources)
 
 
 def sample(model_id: str, sample_id: str) -> Sample:
@@ -663,6 +674,7 @@ def drawn_sample(source: str) -> Sample | None:
 
 def uploaded(data: bytes, question: str) -> Sample:
     """A user's own picture and question; it has no gold answer."""
+    limits().check_question(question, len(data))
     image: Image.Image = open_image(data)
     return Sample("upload", "own", "upload", question, "", image, "upload")
 
@@ -685,7 +697,14 @@ def recorded_outcome(model_id: str, plan: PruningPlan | None, sample_id: str) ->
 
 def ask(model_id: str, plans: Sequence[PruningPlan | None], sample: Sample) -> "Ticket":
     """Put a question to several plans (None: the full model); they answer side by side, a token each in turn."""
-    return engine().submit(model_id, plans, sample.image, sample.question, ANSWERING)
+    bounds = limits()
+    bounds.check_question(sample.question)
+    config = replace(ANSWERING, max_new_tokens=min(ANSWERING.max_new_tokens, bounds.new_tokens))
+    spent, wanted = st.session_state.get("tokens_asked", 0), len(plans) * config.max_new_tokens
+    bounds.check_tokens(spent, wanted)
+    ticket = engine().submit(model_id, plans, sample.image, sample.question, config)
+    st.session_state["tokens_asked"] = spent + wanted
+    return ticket
 
 
 def compare_on(model_id: str, plans: Sequence[PruningPlan], sample: Sample, answer: str) -> "Ticket":
@@ -733,6 +752,7 @@ def record_answers(
     model_id: str, answers: Sequence[Answer], sample: Sample, keep_picture: bool = False
 ) -> list[RecordedAnswer]:
     """Keep answers with their tokens and times in the user's folder; a user's own picture only if they say so."""
+    limits().check_work("recording answers")
     records = _as_recorded(model_id, answers, sample, keep_picture)
     for recorded in records:
         save_answer(answers_folder(), recorded)
@@ -741,7 +761,7 @@ def record_answers(
 
 def recorded_answers() -> tuple[RecordedAnswer, ...]:
     """Every recorded answer: those that ship with the project, then the user's own."""
-    folders = (settings.RECORDED_DIR / "answers", answers_folder())
+    folders = (settings.RECORDED_DIR, answers_folder())
     return tuple(r for folder in folders for r in _load_answers(str(folder), _mtime(folder)))
 
 

@@ -56,7 +56,7 @@ def _badges(model_id: str) -> None:
             "recorded only",
             icon=":material/history:",
             color="gray",
-            help="torch or the weights are not installed here: figures come from recorded runs.",
+            help="No model runs here: figures and answers come from recorded runs, with their device and date.",
         )
 
 

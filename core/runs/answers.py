@@ -1,8 +1,9 @@
 """Recorded answers: what a model said under a plan, token by token with its times, to be shown again at their pace.
 
 One file per answer, named after everything that decides what is said; so the same question to the same model is kept
-once. The picture is named by its hash only: a drawn one is drawn again from its item, a user's own is kept as a small
-copy if they say so. No torch.
+once. Answers that ship with the project lie in one file of lines (`python -m core record` makes it). The picture is
+named by its hash only: a drawn one is drawn again from its item, a user's own is kept as a small copy if they say so.
+No torch.
 """
 
 import base64
@@ -12,6 +13,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from core.errors import StoreError, StrataError
 from core.pruning.plan import ModelSpec, PruningPlan
 from core.runs.records import Answer, GenerationConfig, TokenEvent
 
+ANSWERING = GenerationConfig(max_new_tokens=48, top=5)  # how answers are asked for that are shown or recorded: greedy
 MOST = 2000  # answers that one folder takes
 SIDE = 512  # pixels of the small copy of a picture
 
@@ -145,12 +148,31 @@ def load_answers(folder: Path) -> tuple[RecordedAnswer, ...]:
     return tuple(sorted(_readable(folder), key=lambda r: (r.created, r.answer_id)))
 
 
+def save_lines(path: Path, answers: Iterable[RecordedAnswer]) -> None:
+    """Write answers to one file, a line each.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
+    lines = [json.dumps(r.to_dict(), ensure_ascii=False, separators=(",", ":")) + "\n" for r in answers]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(path.name + ".part")
+        part.write_text("".join(lines), encoding="utf-8")
+        os.replace(part, path)
+    except OSError as error:
+        raise StoreError(f"cannot write {path}: {error.strerror}; give another place with --out") from error
+
+
 def _readable(folder: Path) -> Iterator[RecordedAnswer]:
-    for path in folder.glob("*.json"):
+    for path in (*folder.glob("*.json"), *folder.glob("*.answers.jsonl")):
         try:
-            yield RecordedAnswer.from_dict(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, StoreError):
+            content = path.read_text(encoding="utf-8")
+        except (OSError, ValueError):
             continue
+        for text in content.splitlines() if path.suffix == ".jsonl" else [content]:
+            with suppress(ValueError, StoreError):
+                yield RecordedAnswer.from_dict(json.loads(text))
 
 
 def find_answer(

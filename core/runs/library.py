@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core import settings
+from core.data.samples import alternate
 from core.errors import CalibrationError
 from core.pruning.atlas import SimilarityAtlas
 from core.pruning.plan import PruningPlan
@@ -144,6 +145,22 @@ def load_atlas(model_id: str, revision: str | None = None) -> SimilarityAtlas:
                 return atlas
             stale = f" (there is one of revision {atlas.revision}, the model is {revision})"
     raise CalibrationError(f"no similarity atlas of {model_id}{stale}: run python -m core calibrate --model {model_id}")
+
+
+GALLERY_SIZE = 12
+
+
+def gallery_sources(items: Iterable[ItemSet], task: str | None = None) -> list[str]:
+    """Drawn items to show, as `draw_from_source` takes them: math and general in turn, one of each task."""
+    order = {"math": 0, "general": 1}
+    sources = []
+    for found in sorted(items, key=lambda s: (order.get(s.domain, 2), s.domain)):
+        drawn = [i for i in found.items if i.source.startswith("drawn:") and task in (None, i.task)]
+        if task is None:
+            drawn = list({i.task: i for i in reversed(drawn)}.values())[: GALLERY_SIZE // 2]
+        sources.append([i.source for i in drawn[:GALLERY_SIZE]])
+    kept = [s for s in sources if s]
+    return list(dict.fromkeys(alternate(*kept)))[:GALLERY_SIZE] if kept else []
 
 
 def regimes(
