@@ -29,6 +29,7 @@ to another carries a key that both pages have only with its present value: Strea
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from math import isinf
 from typing import Any
 
 import pandas as pd
@@ -71,6 +72,13 @@ def _check(key: str, allowed: Callable[[str], bool], shown: str) -> None:
             st.session_state[key] = kept
     elif not allowed(str(held)):
         del st.session_state[key]
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0
 
 
 def _whole(low: int, high: int) -> Callable[[str], bool]:
@@ -131,7 +139,10 @@ def request(anatomy: ModelAnatomy) -> Request:
     chosen = {}
     for key, (text, low, high) in REQUEST.items():
         _check(key, _whole(low, high), f"It is a number from {low} to {high}.")
-        chosen[key] = int(st.number_input(text, low, high, getattr(usual, key), key=key, bind=BIND))
+        endless = any(isinf(_number(v)) for v in st.query_params.get_all(key))  # Streamlit would make an int of it
+        chosen[key] = int(
+            st.number_input(text, low, high, getattr(usual, key), key=key, bind=None if endless else BIND)
+        )
     return Request(**chosen)
 
 

@@ -110,6 +110,15 @@ def random_query(rng: random.Random) -> dict[str, str | list[str]]:
     return query
 
 
+@pytest.mark.parametrize("value", ["9" * 400, "1e309", "inf", "NaN"])
+def test_a_number_without_end_is_no_number(recorded, engine, open_page, value):
+    """Found by 1,000 random links: Streamlit raised OverflowError on an infinite whole number."""
+    at = open_page("prune", text_tokens=value)
+    assert not at.exception
+    assert at.number_input(key="text_tokens").value == 32
+    assert "It is a number from 1 to 100000" in at.warning[0].value
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("page", PAGES)

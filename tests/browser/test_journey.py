@@ -7,6 +7,7 @@ import pytest
 
 from core import settings
 from tests.browser.conftest import WAIT
+from tests.browser.screenshots import settle
 from tests.browser.serve import browser_page
 
 pytestmark = [
@@ -45,6 +46,7 @@ def test_a_click_on_a_strip_makes_a_plan_by_hand(page, app):
     page.get_by_text(re.compile(r"^3 of \d+ layers")).wait_for()
     cells = page.locator("[data-testid=stVegaLiteChart] svg .mark-rect path")
     cells.first.wait_for()
+    settle(page)
     cells.nth(2).click()
     page.wait_for_url(re.compile(r"manual="))
     page.get_by_text("by hand").first.wait_for()
