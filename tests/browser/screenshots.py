@@ -57,7 +57,9 @@ def take(address: str, theme: str, width: int, names: Sequence[str], out: Path) 
             page.wait_for_timeout(1500)
             target = out / f"{name}{suffix}.png"
             picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
-            picture.quantize(256, dither=Image.Dither.NONE).save(target, optimize=True)  # half the size, no loss to see
+            # a third of the size; no colour is more than a tenth off, which median cut would let rare ones be
+            small = picture.quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=5, dither=Image.Dither.NONE)
+            small.save(target, optimize=True)
             page.set_viewport_size({"width": width, "height": 900})
             sys.stderr.write(f"{target}\n")
 
