@@ -44,11 +44,13 @@ LAST = "\U0010ffff"
 class RunStore:
     """Run records and item sets in one folder.
 
+    Args:
+        busy_s: how long to wait for another process's write.
     Raises:
         StoreError: from every method, in one line, if the folder cannot be read or written or holds foreign rows.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, busy_s: float = BUSY_S) -> None:
         self.path = Path(path)
         with self._explained():
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -57,7 +59,7 @@ class RunStore:
             # A rollback journal and no memory map work on network and container mounts too, and writes are rare.
             self._cache: Any = Cache(
                 str(self.path.absolute()),
-                timeout=BUSY_S,
+                timeout=busy_s,
                 disk=JSONBytesDisk,
                 # Everything lies in the database itself: diskcache removes the value file of an overwritten row before
                 # the transaction around it is committed, so that a kill in between would lose the row.
@@ -241,10 +243,14 @@ class RunStore:
             raise StoreError(f"cannot use the run store {self.path}: {error}") from error
 
 
-def store_state(path: Path) -> tuple[Any, ...]:
-    """Changes whenever a record in the store does, and only then: opening a store already changes its files' times."""
+def store_state(path: Path, wait_s: float = 0.02) -> tuple[Any, ...]:
+    """Changes whenever a record in the store does, and only then: opening a store already changes its files' times.
+
+    Empty where it cannot be read: locked for so long, damaged, or not there.
+    """
     try:
-        with closing(sqlite3.connect(f"{(path / 'cache.db').absolute().as_uri()}?mode=ro", uri=True)) as database:
+        address = f"{(path / 'cache.db').absolute().as_uri()}?mode=ro"
+        with closing(sqlite3.connect(address, uri=True, timeout=wait_s)) as database:
             return tuple(database.execute("SELECT COUNT(*), MAX(rowid), MAX(store_time) FROM Cache").fetchone())
     except sqlite3.Error:  # not there yet, or not a store: opening it says so
         return ()

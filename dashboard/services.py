@@ -9,6 +9,7 @@ import gc
 import hashlib
 import json
 import re
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -24,7 +25,7 @@ from PIL import Image
 from core import __version__, settings
 from core.data.images import open_image
 from core.data.samples import DOMAINS, Sample, domain_tasks, draw_from_source, draw_samples
-from core.errors import CalibrationError, ModelError, SampleError, StrataError
+from core.errors import CalibrationError, ModelError, SampleError, StoreError, StrataError
 from core.limits import Limits, load_limits
 from core.pruning import (
     ModelAnatomy,
@@ -59,6 +60,8 @@ if TYPE_CHECKING:
 
 DEFAULT_MODEL = "tiny"
 GALLERY_SEED = 7
+BUSY_S = 2.0  # that a page waits for a store that another process writes
+RETRY_S = 15.0  # until a store that cannot be read is tried again
 SPEED_QUESTIONS = 6
 MAX_PICTURES = 24  # of a domain that a user adds
 Progress = Callable[[int, int], None]
@@ -344,10 +347,23 @@ def _load_recorded(path: str, mtime: int) -> tuple[list[RunRecord], dict[str, It
 
 
 def _own_runs() -> tuple[list[RunRecord], dict[str, ItemSet]]:
+    records, items, _ = _own_store()
+    return records, items
+
+
+def storage_problem() -> str:
+    """Why the user's own runs cannot be read, in one line; "" if they can. Pages then show what is recorded."""
+    return _own_store()[2]
+
+
+def _own_store() -> tuple[list[RunRecord], dict[str, ItemSet], str]:
     path = user_runs_path()
     if not path.exists():
-        return [], {}
-    return _load_own(str(path), _store_state(path))
+        return [], {}, ""
+    state = _store_state(path)
+    # of a store that cannot even be looked at: tried again now and then, not by every call of a page
+    attempt = 0 if state else int(time.monotonic() // RETRY_S)
+    return _load_own(str(path), state, attempt)
 
 
 def _store_state(path: Path) -> tuple[Any, ...]:
@@ -357,11 +373,16 @@ def _store_state(path: Path) -> tuple[Any, ...]:
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
-def _load_own(path: str, state: tuple[Any, ...]) -> tuple[list[RunRecord], dict[str, ItemSet]]:
-    from cache.run_store import RunStore
+def _load_own(path: str, state: tuple[Any, ...], attempt: int) -> tuple[list[RunRecord], dict[str, ItemSet], str]:
+    from cache.run_store import RunStore, store_state
 
-    with RunStore(Path(path)) as runs:
-        return runs.records(), {items.data_hash: items for items in runs.item_sets()}
+    try:
+        if not state and not store_state(Path(path), BUSY_S):  # opening it would wait for a minute
+            raise StoreError(f"the run store {shown(Path(path))} is locked by another process, or damaged")
+        with RunStore(Path(path), busy_s=BUSY_S) as runs:
+            return runs.records(), {items.data_hash: items for items in runs.item_sets()}, ""
+    except StoreError as error:
+        return [], {}, str(error)
 
 
 def records(model_id: str) -> list[RunRecord]:

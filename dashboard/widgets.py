@@ -38,6 +38,8 @@ def header(question: str, sentence: str) -> str:
 
 
 def _badges(model_id: str) -> None:
+    if problem := services.storage_problem():
+        st.badge("your runs cannot be read", icon=":material/warning:", color="orange", help=plain(problem))
     try:
         model = services.spec(model_id)
     except StrataError:

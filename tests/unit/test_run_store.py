@@ -3,10 +3,12 @@
 import multiprocessing
 import os
 import pickle
+import signal
 import sqlite3
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -550,3 +552,38 @@ def test_the_state_changes_with_the_records_and_not_with_opening(tmp_path: Path)
         assert added != before
         store.put(make_record("uniform", (1, 5), "1111"))
     assert store_state(path) not in (before, added)
+
+
+@pytest.mark.slow
+def test_a_hundred_kills_in_the_middle_of_writes_lose_one_record_each_at_most(tmp_path: Path) -> None:
+    """SIGKILL while records are written, a record a transaction; what a process said it had kept is there."""
+    path = tmp_path / "runs"
+    start = 0
+    kept: set[int] = set()
+    for round_ in range(100):
+        # a fork per kill: an interpreter and its imports would take a second each
+        read, write = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(read)
+            with RunStore(path) as store:
+                for k in range(start, start + 10**6):
+                    store.put(make_record(plan=PruningPlan("tiny", 8, (k % 7, 7), "random", k)))
+                    os.write(write, f"{k}\n".encode())
+            os._exit(0)
+        os.close(write)
+        said = b""
+        while said.count(b"\n") < 1 + round_ % 3:
+            said += os.read(read, 4096)
+        time.sleep(0.0007 * (round_ % 13))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        while more := os.read(read, 4096):
+            said += more
+        os.close(read)
+        kept |= {int(k) for k in said.split()}
+        start = max(kept) + 2
+    with RunStore(path) as store:
+        found = {r.plan.seed for r in store.records()}
+    assert kept <= found
+    assert len(found - kept) <= 100  # written, but killed before it could be said
