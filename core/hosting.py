@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -153,12 +154,16 @@ def report(
     """One HTML file with the charts and tables of a model's runs; it opens without a server and without network."""
     if find_spec("vl_convert") is None:
         raise StrataError("the report needs vl-convert: pip install -r requirements-report.txt")
-    from core.report import build_report
-
+    path = out_dir.absolute() / "index.html"
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
-        path = out_dir / "index.html"
-        path.write_text(build_report(model), encoding="utf-8")
+        path.touch()
     except OSError as error:
         raise StoreError(f"cannot write to {out_dir}: {error.strerror}; give another folder with --out") from error
+    # its charts are those of the pages, which the library does not know
+    command = [sys.executable, "-m", "dashboard.report", model, str(path)]
+    done = subprocess.run(command, cwd=settings.ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        path.unlink()
+        raise StrataError((done.stderr.strip() or "the report could not be built").splitlines()[-1])
     typer.echo(f"{path} ({path.stat().st_size / 1e6:.1f} MB)", err=True)
