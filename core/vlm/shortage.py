@@ -25,6 +25,7 @@ def ran_out(error: BaseException | None) -> bool:
 
 def release() -> int:
     """Give back what nobody holds any more; returns the bytes that are free afterwards."""
+    gc.unfreeze()  # an application may have taken a model that goes out of collection
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

@@ -1,5 +1,6 @@
 """The engine's queue: comparisons in the worker's turn, places in the queue, and listening without being stuck."""
 
+import itertools
 import json
 import threading
 import time
@@ -225,3 +226,32 @@ def test_logs_are_json_lines_without_what_was_said(caplog) -> None:
     assert request["how"] == "answered" and request["events"] >= 1 and request["prompt"] > 1
     for line in lines:
         assert SAMPLE.question not in json.dumps(line) and (not text or text not in line.values())
+
+
+def test_no_session_waits_for_more_than_one_token_of_each_other_one(monkeypatch) -> None:
+    """Eight sessions of one to three panes, all queued before the first token: turns go round."""
+    monkeypatch.setattr(generation, "end_token_ids", lambda _model: set())
+    turns: list[object] = []
+    queued = threading.Event()
+    take = Engine._turn
+
+    def turn(engine: Engine, ticket: object) -> bool:
+        queued.wait(20)
+        turns.append(ticket)
+        return take(engine, ticket)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Engine, "_turn", turn)
+    engine = Engine(lambda _m: random_vlm())
+    config = GenerationConfig(max_new_tokens=12)
+    tickets = [
+        engine.submit("random", [None, plan(1), plan(2)][: 1 + n % 3], SAMPLE.image, SAMPLE.question, config)
+        for n in range(8)
+    ]
+    queued.set()
+    for ticket in tickets:
+        assert sum(isinstance(e, PaneDone) for e in ticket.events()) == 1 + tickets.index(ticket) % 3
+    for ticket in tickets:
+        mine = [i for i, t in enumerate(turns) if t is ticket]
+        between = [turns[a + 1 : b] for a, b in itertools.pairwise(mine)]
+        assert len(between) >= 12
+        assert all(len(others) == len(set(map(id, others))) <= 7 for others in between)
