@@ -31,6 +31,7 @@ def walk(kept: Sequence[Kept], root: T, depth: int, step: Callable[[int, T, bool
         step: (layer, value before it, whether no plan goes on behind it) -> the value behind it.
     """
     pending = [(branch, root) for branch in _branches(kept, depth, range(len(kept)))]
+    del root
     while pending:
         branch, value = pending.pop()
         if branch.layer is None:
@@ -41,7 +42,7 @@ def walk(kept: Sequence[Kept], root: T, depth: int, step: Callable[[int, T, bool
 
 
 def held_values(n_layers: int) -> int:
-    """Values that a walk holds at most, whatever the plans, apart from the one that `step` is making."""
+    """Values that wait in a walk at most, whatever the plans; one that `step` makes and one handed out come on top."""
     return n_layers // 2 + 1
 
 

@@ -89,7 +89,7 @@ def peak_bytes(model: PreTrainedModel, inputs: Mapping[str, Tensor], rows_in_hea
     text, width = model.config.get_text_config(decoder=True), model.dtype.itemsize
     batch, tokens = inputs["input_ids"].shape
     fused = text._attn_implementation != "eager"
-    states = (held_values(text.num_hidden_layers) + 1) * batch * tokens * text.hidden_size * width
+    states = (held_values(text.num_hidden_layers) + 2) * batch * tokens * text.hidden_size * width
     # scores and their softmax in float32; or a mask in bits and one to add
     pairs = batch * tokens**2 * (1 + width if fused else text.num_attention_heads * (2 * width + 4))
     walk = states + batch * tokens * _work_bytes(text, width) + pairs + rows_in_head * _logit_bytes(model)

@@ -28,6 +28,7 @@ COLLECTING = """
 import ctypes, gc, signal
 signal.signal(signal.SIGUSR1, lambda *_: (gc.collect(), ctypes.CDLL(None).malloc_trim(0)))
 """
+KEPT_S = 130.0  # Streamlit keeps the session of a closed tab for two minutes, so that it could come back
 PAGES = ("", "similarity", "prune", "compare", "benchmarks", "runs")
 
 
@@ -102,6 +103,10 @@ def run_load(address: str, pid: int, n_sessions: int, n_actions: int, seconds: f
     for thread in users:
         thread.join()
     idle_after = wait_until_idle(address)
+    at_end = memory(pid)
+    time.sleep(KEPT_S)
+    with Session(address) as last:  # whose coming makes the server look for what has expired
+        last.open()
     return {
         "sessions": n_sessions,
         "actions": sum(map(len, latencies.values())),
@@ -113,7 +118,7 @@ def run_load(address: str, pid: int, n_sessions: int, n_actions: int, seconds: f
         "engine": ready(address),
         "idle_after_s": idle_after,
         "memory_before_mb": before,
-        "memory_at_end_mb": memory(pid),
+        "memory_at_end_mb": at_end,
         "memory_after_mb": collected(pid),
     }
 
