@@ -153,6 +153,7 @@ def settle() -> None:
     Streamlit collects after every run of a page, in whatever session. Going through the libraries, the model and the
     records each time stopped all threads for 130 ms, which was two fifths of the time with eight sessions.
     """
+    gc.unfreeze()  # what was frozen before and has gone since, sessions of closed tabs for one
     gc.collect()
     gc.freeze()
 

@@ -26,7 +26,7 @@ from tests.browser.sessions import Session
 # What the app's process does first: on SIGUSR1 it collects, and gives back what the allocator holds without need.
 COLLECTING = """
 import ctypes, gc, signal
-signal.signal(signal.SIGUSR1, lambda *_: (gc.collect(), ctypes.CDLL(None).malloc_trim(0)))
+signal.signal(signal.SIGUSR1, lambda *_: (gc.unfreeze(), gc.collect(), gc.freeze(), ctypes.CDLL(None).malloc_trim(0)))
 """
 KEPT_S = 130.0  # Streamlit keeps the session of a closed tab for two minutes, so that it could come back
 PAGES = ("", "similarity", "prune", "compare", "benchmarks", "runs")
