@@ -14,6 +14,7 @@ from PIL import Image
 
 from core.data.questions import TASKS, Question, domain_tasks
 from core.data.scenes import Scene, draw, random_scene
+from core.data.scoring import Gold
 from core.errors import SampleError, suggest
 
 SPLITS = {"train": 85, "calibration": 5, "validation": 5, "test": 5}  # percent of all scenes
@@ -25,6 +26,7 @@ class Sample:
     """One question about one image.
 
     `sample_id` is the first 16 hex digits of a sha256 over the content; `source` says how to get the sample again.
+    `choices`, `accepted` and `precision` say what else counts as right (`Gold`).
     """
 
     sample_id: str
@@ -34,6 +36,13 @@ class Sample:
     answer: str
     image: Image.Image | None = field(repr=False, compare=False)
     source: str = ""
+    choices: tuple[str, ...] = ()
+    accepted: tuple[str, ...] = ()
+    precision: int | None = None
+
+    @property
+    def gold(self) -> Gold:
+        return Gold(self.answer, self.choices, self.accepted, self.precision)
 
 
 def split_of(scene: Scene) -> str:

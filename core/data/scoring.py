@@ -17,12 +17,38 @@ NUMBER = re.compile(r"\d+(?:[.:]\d+)*")  # 7, 3.5, 10:35
 
 
 @dataclass(frozen=True)
+class Gold:
+    """What counts as a right answer.
+
+    Attributes:
+        answer: the gold text: the letter of a choice, a number, LaTeX, yes or no, or a text.
+        choices: the texts of the options in the order of their letters, of multiple-choice questions.
+        accepted: every annotator's answer (TextVQA has ten), or further texts that count as right.
+        precision: decimals that a number is rounded to before it is compared (MathVista); None: as it is.
+    """
+
+    answer: str
+    choices: tuple[str, ...] = ()
+    accepted: tuple[str, ...] = ()
+    precision: int | None = None
+
+
+@dataclass(frozen=True)
 class Score:
-    """A verdict on a text. `outcome` is correct | wrong | unparsable | empty."""
+    """A verdict on a text.
+
+    Attributes:
+        rule: the rule that decided, as a reader sees it.
+        outcome: correct | wrong | unparsable | empty.
+        value: 0 to 1; between them only for graded metrics (VQA accuracy), where `correct` is from 0.5 on.
+        parsed: what was read out of the text and compared: a letter, a number; "" where nothing was found.
+    """
 
     correct: bool
-    rule: str  # the rule that decided, as a reader sees it
+    rule: str
     outcome: str
+    value: float = 0.0
+    parsed: str = ""
 
 
 class Answered(Protocol):
