@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 FORMAT = "2"
 READABLE = ("1", FORMAT)
-LACKING = ((), ("attention",), ("attention", "hardware"))  # what files of this and of earlier versions may lack
+OPTIONAL = ("attention", "hardware", "max_new_tokens", "answers")  # columns that files of earlier versions lack
 FORMAT_KEY = b"strata_runs_format"
 MAX_FILE_BYTES = 256 * 2**20
 MAX_VALUES = 50_000_000  # list elements count; a small file can claim any number of them
@@ -74,6 +74,7 @@ def load_recorded(path: Path) -> tuple[list["RunRecord"], dict[str, "ItemSet"]]:
             if item_set := row.pop("item_set"):
                 items = ItemSet.from_dict(json.loads(item_set))
                 sets[items.data_hash] = items
+            row["max_new_tokens"] = row.get("max_new_tokens") or 0
             row["gold_nll"] = [None if v is None else round(v, 4) for v in row["gold_nll"]]  # undo float32
             records.append(RunRecord.from_dict(row))
         for record in records:
@@ -96,7 +97,9 @@ def _check(file: Any) -> None:
         raise StoreError("a Parquet file, but not of Strata runs: python -m core runs export writes one")
     if found not in READABLE:
         raise StoreError(f"it has format {found}, this version reads {FORMAT}: update Strata, or export it again")
-    if not any(file.schema_arrow.equals(_schema(without)) for without in LACKING):
+    schema = file.schema_arrow
+    names = {*schema.names, *(f.name for f in schema.field("model").flatten())} if "model" in schema.names else ()
+    if not schema.equals(_schema([name for name in OPTIONAL if name not in names and f"model.{name}" not in names])):
         raise StoreError("it does not have the columns of Strata runs: export it again")
     meta = file.metadata
     groups = [meta.row_group(i) for i in range(meta.num_row_groups)]
@@ -121,6 +124,8 @@ def _schema(without: Collection[str] = ()) -> "pa.Schema":
     columns += [("item_ids", pa.list_(text)), ("correct", text), ("gold_nll", pa.list_(pa.float32()))]
     columns += [("similarity_dropped", pa.float64())]
     columns += [(name, text) for name in ("device", "hardware", "created", "version", "origin", "item_set")]
+    answer = pa.struct([("text", text), ("rule", text), ("failure", text), ("value", pa.float64())])
+    columns += [("max_new_tokens", number), ("answers", pa.list_(answer))]
     return pa.schema([c for c in columns if c[0] not in without], metadata={FORMAT_KEY: FORMAT.encode()})
 
 

@@ -60,11 +60,13 @@ class Answered(Protocol):
     def stopped(self) -> str: ...
 
 
-def exact_match(answer: str, gold: str) -> Score:
+def exact_match(answer: str, gold: Gold) -> Score:
     """The same text, but for spaces around it: case, wording and the steps of a calculation count."""
-    given, wanted = answer.strip(), gold.strip()
+    given, wanted = answer.strip(), gold.answer.strip()
     if given == wanted:
-        return Score(True, "the same text" if answer == gold else "the same text after trimming spaces", "correct")
+        return Score(
+            True, "the same text" if answer == gold.answer else "the same text after trimming spaces", "correct"
+        )
     if not given:
         return Score(False, "nothing was answered", "empty")
     if given.casefold() == wanted.casefold():
@@ -77,10 +79,10 @@ def exact_match(answer: str, gold: str) -> Score:
     return Score(False, "another text", "wrong")
 
 
-METRICS: dict[str, Callable[[str, str], Score]] = {"exact_match": exact_match}
+METRICS: dict[str, Callable[[str, Gold], Score]] = {"exact_match": exact_match}
 
 
-def score_answer(answer: str, gold: str, metric: str = "exact_match") -> Score:
+def score_answer(answer: str, gold: Gold | str, metric: str = "exact_match") -> Score:
     """Judge a text by a metric; how the answer ended is not known here (see `failure_kind`).
 
     Raises:
@@ -88,10 +90,10 @@ def score_answer(answer: str, gold: str, metric: str = "exact_match") -> Score:
     """
     if metric not in METRICS:
         raise SampleError(f"unknown metric '{metric}': {suggest(metric, METRICS)}")
-    return METRICS[metric](answer, gold)
+    return METRICS[metric](answer, Gold(gold) if isinstance(gold, str) else gold)
 
 
-def failure_kind(answer: Answered, gold: str, metric: str = "exact_match") -> str:
+def failure_kind(answer: Answered, gold: Gold | str, metric: str = "exact_match") -> str:
     """How an answer fails: "" (it is right), "wrong", "unparsable", "repeating", "empty" or "truncated".
 
     The most telling kind is named: an answer that ran into the token limit because it repeats itself is repeating.

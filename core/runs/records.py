@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -77,6 +77,30 @@ def _stated(record: Any) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
+class ItemAnswer:
+    """What was written freely for one item, and how it was judged.
+
+    Attributes:
+        rule: of the metric, as a reader sees it.
+        failure: "" if it is right, else its kind (`core.data.scoring.failure_kind`).
+        value: the metric's, 0 to 1.
+    """
+
+    text: str
+    rule: str
+    failure: str
+    value: float
+
+
+class Outcome(NamedTuple):
+    """One item under one plan."""
+
+    correct: bool
+    gold_nll: float | None  # nats per token; None where it was not measured
+    answer: ItemAnswer | None = None  # of benchmarks with free answers
+
+
+@dataclass(frozen=True)
 class RunRecord:
     """Outcomes of one plan on one benchmark.
 
@@ -85,6 +109,8 @@ class RunRecord:
         gold_nll: mean negative log-likelihood of the gold answer's tokens (nats per token), None where not scored yet.
         similarity_dropped: the benchmark domain's similarity summed over the dropped layers: the ranking's view of it.
         item_ids: the items, in order.
+        max_new_tokens: of freely written answers; 0 where the gold answer was teacher-forced.
+        answers: what was written, one entry per item like `correct`; empty for teacher-forced runs, and in listings.
     """
 
     model: ModelSpec
@@ -102,9 +128,12 @@ class RunRecord:
     created: str = ""  # ISO date and time, UTC
     version: str = ""  # of Strata
     origin: str = "measured"  # measured | imported | published
+    max_new_tokens: int = 0
+    answers: tuple[ItemAnswer | None, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
-        if not len(self.item_ids) == len(self.correct) == len(self.gold_nll):
+        lengths = {len(self.item_ids), len(self.correct), len(self.gold_nll), len(self.answers or self.item_ids)}
+        if len(lengths) > 1:
             raise StoreError(f"damaged record of {self.plan.criterion} on {self.benchmark}: lengths differ")
 
     @property
@@ -122,6 +151,7 @@ class RunRecord:
             self.metric,
             self.device,
             self.origin,
+            *([self.max_new_tokens] if self.max_new_tokens else []),
         ]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
@@ -142,12 +172,32 @@ class RunRecord:
         """Share of scored items that are correct; NaN when none is scored."""
         return self.n_correct / self.n_scored if self.n_scored else float("nan")
 
-    def with_outcomes(self, outcomes: Mapping[str, tuple[bool, float]]) -> "RunRecord":
-        """This record with more items scored: item_id -> (correct, gold NLL)."""
-        pairs = [
-            outcomes.get(i, (c, nll)) for i, c, nll in zip(self.item_ids, self.correct, self.gold_nll, strict=True)
-        ]
-        return replace(self, correct=tuple(c for c, _ in pairs), gold_nll=tuple(nll for _, nll in pairs))
+    @property
+    def graded_score(self) -> float:
+        """Mean of the metric's values where answers were written freely (VQA accuracy is graded), else the score."""
+        values = [a.value for a in self.answers if a is not None]
+        return sum(values) / len(values) if values else self.score
+
+    @property
+    def outcomes(self) -> dict[str, Outcome]:
+        """What is scored, by item."""
+        answers = self.answers or (None,) * len(self.item_ids)
+        rows = zip(self.item_ids, self.correct, self.gold_nll, answers, strict=True)
+        return {i: Outcome(c, nll, a) for i, c, nll, a in rows if c is not None}
+
+    def with_outcomes(self, outcomes: Mapping[str, Outcome]) -> "RunRecord":
+        """This record with more items scored."""
+        if not outcomes:
+            return self
+        held = {**self.outcomes, **outcomes}
+        found = [held.get(i) for i in self.item_ids]
+        answers = tuple(o.answer if o else None for o in found)
+        return replace(
+            self,
+            correct=tuple(o.correct if o else None for o in found),
+            gold_nll=tuple(o.gold_nll if o else None for o in found),
+            answers=answers if any(answers) else (),
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Compact JSON: outcomes as one character per item, NLLs to 4 decimals."""
@@ -167,6 +217,8 @@ class RunRecord:
             "created": self.created,
             "version": self.version,
             "origin": self.origin,
+            **({"max_new_tokens": self.max_new_tokens} if self.max_new_tokens else {}),
+            **({"answers": [a and vars(a) for a in self.answers]} if self.answers else {}),
         }
 
     @classmethod
@@ -180,6 +232,7 @@ class RunRecord:
                     "item_ids": tuple(data["item_ids"]),
                     "correct": tuple({"?": None, "1": True, "0": False}[c] for c in data["correct"]),
                     "gold_nll": tuple(data["gold_nll"]),
+                    "answers": tuple(a and ItemAnswer(**a) for a in data.get("answers") or ()),
                 }
             )
         except (KeyError, TypeError) as error:

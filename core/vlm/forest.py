@@ -20,6 +20,7 @@ from core.data.samples import Sample
 from core.errors import PlanError
 from core.pruning.plan import PruningPlan
 from core.pruning.trie import Kept, shared_layers, walk
+from core.runs.records import ItemAnswer
 from core.vlm.encoding import Batch
 from core.vlm.loading import VLM, decoder_layers
 from core.vlm.memory import HEAD_ROWS, fitting_batches, head_rows
@@ -36,6 +37,7 @@ class PlanScores:
         correct: (P, S) bool, greedy exact match.
         gold_nll: (P, S) float64, mean negative log-likelihood of the gold answer's tokens, nats per token.
         layer_passes: decoder layer calls made, over all batches.
+        answers: by plan and sample, where answers were written freely; None where a stop came first.
     """
 
     plans: tuple[PruningPlan, ...]
@@ -43,6 +45,7 @@ class PlanScores:
     correct: NDArray[np.bool_]
     gold_nll: NDArray[np.float64]
     layer_passes: int
+    answers: tuple[tuple[ItemAnswer | None, ...], ...] | None = None
 
 
 def score_plans(

@@ -19,6 +19,7 @@ from core.data.samples import Sample, draw_from_source
 from core.errors import CalibrationError, PlanError
 from core.pruning.atlas import SimilarityAtlas
 from core.pruning.plan import PruningPlan
+from core.runs.records import ItemAnswer
 from core.runs.sweep import benchmark_items, run_sweep, sweep_plans
 from tests import sweeping
 from tests.sweeping import CRITERIA, N_LAYERS, SPEC, VLM, FakeScorer, Scores, make_benchmark, sweep_atlas
@@ -135,6 +136,45 @@ def test_a_criterion_added_later_takes_over_what_another_measured(atlas: Similar
     assert (report.scored, report.reused) == (0, 17)
     assert not scorer.asked
     assert store.records(criterion="mixed")[0].complete
+
+
+def test_free_answers_are_asked_for_kept_and_not_asked_for_again(atlas: SimilarityAtlas, store: RunStore) -> None:
+    scorer, asked = FakeScorer(), []
+
+    def free(*args: Any, metric: str, max_new_tokens: int, **kwargs: Any) -> Any:
+        asked.append((metric, max_new_tokens))
+        scores: Any = scorer(*args, **kwargs)
+        scores.answers = [
+            [
+                ItemAnswer(s, "the last number", "" if hit else "wrong", float(hit))
+                for s, hit in zip(ids, row, strict=True)
+            ]
+            for row, ids in zip(scores.correct, [scores.sample_ids] * len(scores.correct), strict=True)
+        ]
+        return scores
+
+    items, samples = make_benchmark("math")
+    opened: list[int] = []
+
+    class Lazy(Sequence[Sample]):
+        def __len__(self) -> int:
+            return len(samples)
+
+        def __getitem__(self, index: Any) -> Any:
+            opened.append(index)
+            return samples[index]
+
+    free_items = replace(items, metric="number", max_new_tokens=16, domain="of my own")
+    plans = sweep_plans(atlas, ["math_aware"], [2], 0)
+    for _ in range(2):
+        run_sweep(VLM, atlas, plans, [(free_items, Lazy())], store, chunk=4, scorer=free)
+    assert asked == [("number", 16)] * 3, "three chunks, once"
+    assert opened == list(range(10)), "each picture is opened once, when its chunk is scored"
+    for record in store.records(answers=True):
+        assert (record.metric, record.max_new_tokens) == ("number", 16)
+        assert [a.text for a in record.answers if a] == list(record.item_ids)
+        assert [not a.failure for a in record.answers if a] == list(record.correct)
+        assert not record.plan.n_drop or np.isnan(record.similarity_dropped), "the atlas has no such domain"
 
 
 @pytest.mark.parametrize("calls_until_stop", [1, 2, 3, 7, 12])
