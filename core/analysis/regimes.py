@@ -60,8 +60,9 @@ def detect_regimes(
 
     Args:
         outcomes: one row per plan and item of one domain, with columns plan_id, criterion, n_drop, longest_run,
-            similarity_dropped, item_id, correct, and optionally domain. Rows of the criterion "random" are the
-            ensemble; plans that are no criterion's (`is_evidence`) do not count.
+            similarity_dropped, item_id, correct, and optionally domain and benchmark (items of two benchmarks may have
+            the same id). Rows of the criterion "random" are the ensemble; plans that are no criterion's (`is_evidence`)
+            do not count.
         domain_aware: criteria that rank by a domain's similarity; those of the group "domain-aware" and the
             "domain:<name>" ones by default.
         floor: score of a model that knows nothing of the picture (`chance_score`).
@@ -82,6 +83,10 @@ def detect_regimes(
     table = outcomes.loc[counted, list(columns)]
     for name in ("plan_id", "item_id", "criterion"):  # text to numbers once: at every budget it outlasts the tests
         table[name] = table[name].astype("category")
+    if "benchmark" in outcomes and outcomes.benchmark.nunique() > 1:
+        benchmark = outcomes.benchmark[counted].astype("category").cat.codes.astype(np.int64)
+        items = benchmark * len(table.item_id.cat.categories) + table.item_id.cat.codes
+        table["item_id"] = items.astype("category")
     tests = [
         _test_budget(_table(table[table.n_drop == k]), k, set(domain_aware), own, floor, level, n_boot, seed)
         for k in sorted(set(table.n_drop.tolist()))

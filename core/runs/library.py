@@ -57,7 +57,8 @@ def user_trials_path() -> Path:
 
 
 def all_runs(model_id: str | None = None) -> tuple[list[RunRecord], dict[str, ItemSet]]:
-    """Recorded runs and the user's own, and items by data hash; a run repeated here replaces the recorded one.
+    """Recorded runs and the user's own, and items by data hash; a run repeated here replaces the recorded one as soon
+    as it has come as far.
 
     Args:
         model_id: only this model's (of a large store, the rest is then not read).
@@ -72,7 +73,9 @@ def all_runs(model_id: str | None = None) -> tuple[list[RunRecord], dict[str, It
         items |= sets
     if user_runs_path().exists():
         with RunStore(user_runs_path()) as runs:
-            records |= {r.run_id: r for r in runs.records(model_id)}
+            for r in runs.records(model_id):
+                if r.run_id not in records or r.n_scored >= records[r.run_id].n_scored:
+                    records[r.run_id] = r
             items |= {s.data_hash: s for s in runs.item_sets()}
     return [r for r in records.values() if r.n_scored and model_id in (None, r.model.model_id)], items
 
@@ -83,10 +86,10 @@ def one_setting(records: Iterable[RunRecord]) -> list[RunRecord]:
 
 
 def comparable(records: Iterable[RunRecord]) -> list[RunRecord]:
-    """The records that may stand in one chart: one setting, and one item set for each benchmark."""
+    """The records that may stand in one chart: one setting, and one item set and metric for each benchmark."""
     same = one_setting(records)
-    benchmarks = dict.fromkeys(r.benchmark for r in same)
-    return [r for b in benchmarks for r in _largest((r for r in same if r.benchmark == b), lambda r: r.data_hash)]
+    groups = ([r for r in same if r.benchmark == b] for b in dict.fromkeys(r.benchmark for r in same))
+    return [r for group in groups for r in _largest(group, lambda r: (r.data_hash, r.metric))]
 
 
 def _largest(records: Iterable[RunRecord], key: Callable[[RunRecord], Hashable]) -> list[RunRecord]:

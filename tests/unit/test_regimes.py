@@ -220,6 +220,17 @@ def test_items_that_a_stopped_run_did_not_reach_are_left_out() -> None:
     assert (evidence["n_items"], evidence["n_criteria"]) == (150, rest.criterion.nunique() - 1)
 
 
+def test_items_of_two_benchmarks_may_have_the_same_id() -> None:
+    items = sweep(0, RANK)
+    one, two = (items.assign(benchmark=b, item_id=items.item_id.astype(str)) for b in "xy")
+    other = "z" + two.item_id  # in the same order
+    found, expected = (
+        detect_regimes(pd.concat([one, two.assign(item_id=ids)]), n_boot=50).budgets[0] for ids in (two.item_id, other)
+    )
+    assert found.evidence["n_items"] == 300
+    assert found == expected
+
+
 def test_a_plan_measured_again_under_another_calibration_counts_once() -> None:
     one = sweep(0)
     again = one[one.criterion != "random"].assign(similarity_dropped=lambda d: d.similarity_dropped + 0.01)
