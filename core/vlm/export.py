@@ -24,8 +24,8 @@ from transformers import AutoConfig, AutoModelForImageTextToText
 
 from core.data.samples import Sample, draw_samples
 from core.errors import ExportError, PlanError
-from core.pruning.plan import PruningPlan
-from core.vlm.card import PLAN_FILE, model_card, passport
+from core.pruning.plan import PLAN_FILE, PruningPlan
+from core.vlm.card import model_card, passport
 from core.vlm.encoding import encode_samples
 from core.vlm.loading import VLM, decoder_layers, describe
 from core.vlm.processing import load_processor
