@@ -21,7 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from typer.exceptions import TyperException
 
-from core import hosting
+from core import hosting, recipe_commands
 from core.data.images import open_image
 from core.data.samples import DOMAINS, draw_samples
 from core.errors import PlanError, StrataError
@@ -45,6 +45,7 @@ tiny_app = typer.Typer(help="The embedded model.", no_args_is_help=True, rich_ma
 app.add_typer(runs_app, name="runs")
 app.add_typer(tiny_app, name="tiny")
 hosting.register(app)
+recipe_commands.register(app)
 
 out, err = Console(), Console(stderr=True)
 

@@ -1,0 +1,168 @@
+"""The command `recipes`: what there is to measure, what it takes, and what to type; registered in core/cli.py."""
+
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from core.errors import CalibrationError
+from core.pruning.atlas import SimilarityAtlas
+from core.pruning.cost import ModelAnatomy
+from core.pruning.plan import protected_layers
+from core.runs import library
+from core.runs.estimates import (
+    GPUS,
+    Assumptions,
+    Estimate,
+    calibration_works,
+    expected_hours,
+    get_gpu,
+    recipe_plans,
+    recipe_works,
+)
+from core.runs.recipes import Recipe, get_recipe, list_recipes
+from core.runs.shapes import SHAPES, known_anatomy
+
+USUAL_MODEL = "Qwen/Qwen3-VL-4B-Instruct"
+USUAL_IMAGE_TOKENS = 1024  # of a model whose processor is not known here
+
+out, err = Console(), Console(stderr=True)
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(recipes)
+
+
+def recipes(
+    name: Annotated[str, typer.Argument(help="A recipe; all of them by default.")] = "",
+    model: Annotated[
+        str, typer.Option("--model", help="One whose shape ships, or a local folder with a config.json.")
+    ] = USUAL_MODEL,
+    gpu: Annotated[str, typer.Option(help="One of: " + ", ".join(GPUS) + ".")] = "H100",
+    gpus: Annotated[int, typer.Option(help="How many of them.", min=1, max=10_000)] = 1,
+    compute: Annotated[float, typer.Option(help="Share of the GPU's stated FLOP/s that is reached.")] = 0.4,
+    bandwidth: Annotated[float, typer.Option(help="Share of its memory bandwidth that is reached.")] = 0.6,
+    layer_ms: Annotated[float, typer.Option(help="Launch of one decoder layer, at least, in milliseconds.")] = 1.2,
+    prompt_tokens: Annotated[int, typer.Option(help="Text of a question.", min=1)] = 128,
+    image_tokens: Annotated[
+        int, typer.Option(help="Of a picture; 0: as the model cuts one of 1024 by 768 pixels.", min=0)
+    ] = 0,
+    answer_tokens: Annotated[
+        int, typer.Option(help="Mean length of an answer; 0: every answer runs to its benchmark's limit.", min=0)
+    ] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Recipes of sweeps; of one: budgets, plans, items, expected GPU hours (an estimate) and the commands to type."""
+    if not name:
+        _print_list(as_json)
+        return
+    recipe, card = get_recipe(name), get_gpu(gpu)
+    given = Assumptions(compute, bandwidth, layer_ms / 1000, prompt_tokens, answer_tokens=answer_tokens)
+    anatomy, structural, atlas = _model(model)
+    image = image_tokens or _image_tokens(model, anatomy)
+    plans = recipe_plans(recipe, model, anatomy.n_layers, structural, atlas)
+    works, calibration = recipe_works(recipe, image), calibration_works(recipe, image)
+    found = expected_hours(anatomy, works, plans, card, given, calibration)
+    document = {
+        "model": model,
+        "n_layers": anatomy.n_layers,
+        "recipe": recipe.to_dict(),
+        "budgets": recipe.budgets(anatomy.n_layers, len(protected_layers(anatomy.n_layers, structural))),
+        "plans_from": "atlas" if atlas else "drawn rankings",
+        "image_tokens": image,
+        "gpus": gpus,
+        "estimate": found.to_dict(),
+        "wall_hours": found.wall_hours(gpus),
+        "commands": commands(recipe, model, found, gpus),
+    }
+    if as_json:
+        out.file.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+        return
+    _print_plan_of_work(document, found)
+
+
+def commands(recipe: Recipe, model: str, found: Estimate, gpus: int) -> dict[str, str]:
+    """What to type: calibrate, then sweep here or on Ray. Both resume."""
+    of_model = f"--model {model} --recipe {recipe.name}" + ("" if found.batch_size else " --device balanced")
+    sweep = f"python -m core sweep {of_model}"
+    return {
+        "calibrate": f"python -m core calibrate {of_model} --batch-size {found.batch_size or 1}",
+        "sweep": sweep,
+        "sweep on ray": f"{sweep} --executor ray --workers {gpus}",
+    }
+
+
+def _model(model: str) -> tuple[ModelAnatomy, tuple[int, ...], SimilarityAtlas | None]:
+    """(Parts of the model, layers that no plan drops, its atlas if it was calibrated)."""
+    if model.startswith(("/", ".", "~")):  # a folder's configuration says it all
+        from core.vlm.anatomy import read_anatomy
+        from core.vlm.loading import quiet_transformers, read_spec
+
+        quiet_transformers()
+        model = str(Path(model).expanduser())
+        anatomy, structural = read_anatomy(model), read_spec(model).structural
+    else:
+        anatomy, structural = known_anatomy(model), SHAPES[model].structural if model in SHAPES else ()
+    atlas = None
+    with suppress(CalibrationError):
+        atlas = library.load_atlas(model)
+    return anatomy, structural, atlas
+
+
+def _image_tokens(model: str, anatomy: ModelAnatomy) -> int:
+    return SHAPES[model].image_tokens if model in SHAPES else anatomy.tokens_per_image or USUAL_IMAGE_TOKENS
+
+
+def _print_list(as_json: bool) -> None:
+    if as_json:
+        out.file.write(json.dumps([r.to_dict() for r in list_recipes()], indent=2, ensure_ascii=False) + "\n")
+        return
+    table = Table(title="Recipes (python -m core recipes NAME says what one takes)")
+    for heading in ("recipe", "what", "source", "% of layers", "criteria", "random", "benchmarks"):
+        table.add_column(heading)
+    for r in list_recipes():
+        shares = ", ".join(f"{100 * share:g}" for share in r.shares)
+        sets = ", ".join(f"{key} {limit}" for key, limit in r.benchmarks)
+        table.add_row(r.name, r.title, r.source, shares, ", ".join(r.criteria), str(r.n_random), sets)
+    out.print(table)
+    out.print("Shapes that ship: " + ", ".join(SHAPES), markup=False, highlight=False)
+
+
+def _print_plan_of_work(document: dict[str, Any], found: Estimate) -> None:
+    recipe, given, gpu, gpus = document["recipe"], found.assumptions, found.gpu, document["gpus"]
+    say = lambda line: out.print(line, markup=False, highlight=False)  # noqa: E731  # said often
+    say(f"{recipe['title']} ({recipe['source']}). {recipe['note']}")
+    say(
+        f"{document['model']}: {document['n_layers']} decoder layers, of which {', '.join(map(str, document['budgets']))} "
+        f"are dropped; {found.plans} distinct plans, the full model included (from {document['plans_from']}), share "
+        f"{found.layers} layers as {found.trie_nodes} nodes"
+    )
+    table = Table(title=f"Expected hours of one {gpu.title} (an estimate, not a measurement)")
+    for heading in ("benchmark", "items", "prompt", "answer up to", "prefill PFLOP", "tokens decoded", "prefill h"):
+        table.add_column(heading, justify="left" if heading == "benchmark" else "right")
+    table.add_column("decode h", justify="right")
+    table.add_column("hours", justify="right")
+    for r in found.rows:
+        cells = (str(r.items), str(r.prompt_tokens), str(r.answer_tokens), f"{r.prefill_flops / 1e15:,.0f}")
+        hours = (f"{h:.2f}" for h in (r.prefill_hours, r.decode_hours, r.hours))
+        table.add_row(r.benchmark, *cells, f"{r.decode_tokens:,}", *hours)
+    table.add_row("all", *[""] * 7, f"{found.hours:.2f}", style="bold")
+    out.print(table)
+    say(
+        f"{found.hours:.1f} GPU hours; {document['wall_hours']:.1f} hours on {gpus} of them, which take pieces of 64 items. "
+        f"Calibration comes first: {found.calibration_hours:.2f} hours"
+    )
+    fit = f"batches of {found.batch_size} fit" if found.batch_size else "does not fit: use --device balanced"
+    say(f"Memory, {gpu.memory_bytes / 1e9:.0f} GB: {fit}; a sweep halves its batches by itself")
+    length = f"{given.answer_tokens} tokens on average" if given.answer_tokens else "up to their limit"
+    say(
+        f"Assumed: {given.compute:.0%} of the GPU's FLOP/s and {given.bandwidth:.0%} of its bandwidth, "
+        f"{1000 * given.layer_s:g} ms to launch a layer, {given.prompt_tokens} tokens of text and "
+        f"{document['image_tokens']} of a picture, answers {length}; padding, loading and downloads are not counted"
+    )
+    for what, command in document["commands"].items():
+        say(f"{what}: {command}")
