@@ -5,7 +5,6 @@ Exit code 0, or 2 with one line that says what is wrong and what to do. torch is
 
 import json
 import os
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from typer.exceptions import TyperException
 
-from core import hosting, recipe_commands
+from core import hosting, interrupts, recipe_commands
 from core.data.images import open_image
 from core.data.samples import DOMAINS, draw_samples
 from core.errors import PlanError, StrataError
@@ -78,7 +77,7 @@ ProgressFileOption = Annotated[
 
 def main() -> None:
     """Entry point: errors become one line on stderr and exit code 2."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    interrupts.listen()
     try:
         code = typer.main.get_command(app).main(standalone_mode=False)
         if code == 130:  # what typer makes of Ctrl-C, without a word
@@ -104,11 +103,6 @@ def _say(status: str, message: str = "") -> None:
         _report.finish(status, message)
 
 
-def _interrupt(*_: object) -> None:
-    """A stop from outside (a job system, a container) cleans up as Ctrl-C does."""
-    raise KeyboardInterrupt
-
-
 def _fail(message: str, status: str = "failed") -> None:
     _say(status, message)
     err.print(" ".join(message.split()), style="red", markup=False, highlight=False, soft_wrap=True)
@@ -127,6 +121,7 @@ def _progress(label: str) -> Iterator[Any]:
         task = bar.add_task(label, total=None)
 
         def progress(done: int, total: int, text: str = label) -> None:
+            interrupts.check()
             bar.update(task, completed=done, total=total, description=text)
             if _report is not None:
                 _report.progress(done, total, text)

@@ -105,7 +105,7 @@ def described(job: Job) -> str:
 def said(job: Job) -> str:
     """How far a job is, in words: "1,200 of 4,800 · 7 plans on tiny-math · about 3 min left"."""
     if not job.total:
-        return "starting …"
+        return job.what or "starting …"
     parts = [f"{job.done:,} of {job.total:,}", job.what]
     if job.eta_s is not None:
         parts.append(f"about {job.eta_s / 60:.0f} min left" if job.eta_s >= 90 else f"about {job.eta_s:.0f} s left")

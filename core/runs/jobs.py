@@ -37,7 +37,7 @@ class Job:
     Attributes:
         status: running | done | failed | cancelled | interrupted (its process died without a word: resume it).
         done, total: outcomes, samples or what else the command counts; total is 0 until it is known.
-        what: what it is doing.
+        what: what it is doing; "stopping …" from a cancel until it is gone.
         message: how it ended, one line.
         eta_s: seconds that are left, None where nobody can say.
     """
@@ -101,7 +101,7 @@ def start_job(arguments: Sequence[str]) -> Job:
     """
     if arguments[0] not in COMMANDS:
         raise ValueError(f"{arguments[0]} does not report its progress")
-    with _starting() as folder:
+    with _changing() as folder:
         for job in list_jobs():
             if job.arguments == tuple(arguments) and job.status == "running":
                 return job
@@ -115,7 +115,7 @@ def start_job(arguments: Sequence[str]) -> Job:
 
 def resume_job(job_id: str) -> Job:
     """The same command again: what it finished before is kept, so it goes on from there."""
-    with _starting() as folder:
+    with _changing() as folder:
         job = get_job(job_id)
         if job.status != "running":
             (folder / job_id / "progress.json").unlink(missing_ok=True)
@@ -125,10 +125,12 @@ def resume_job(job_id: str) -> Job:
 
 def cancel_job(job_id: str) -> None:
     """Ask a job to stop; it keeps the items that it finished. One that does not run is left as it is."""
-    folder = _folder() / job_id
-    if get_job(job_id).status == "running":
-        facts = _read_json(folder / "job.json")
-        _write_json(folder / "job.json", facts | {"cancelled": True})
+    with _changing() as folder:  # else the number may be that of the process before a resume
+        if get_job(job_id).status != "running":
+            return
+        path = folder / job_id / "job.json"
+        facts = _read_json(path)
+        _write_json(path, facts | {"cancelled": True})
         with suppress(ProcessLookupError):
             # The command line takes it as Ctrl-C. SIGINT itself is ignored by whatever a shell began in the background.
             os.kill(facts["pid"], signal.SIGTERM)
@@ -150,6 +152,7 @@ def get_job(job_id: str) -> Job:
     status = said.get("status", "running")
     if not alive and status == "running":
         status = "cancelled" if facts.get("cancelled") else "interrupted"
+    stopping = alive and facts.get("cancelled")
     return Job(
         job_id,
         tuple(facts["arguments"]),
@@ -157,7 +160,7 @@ def get_job(job_id: str) -> Job:
         "running" if alive else status,
         said.get("done", 0),
         said.get("total", 0),
-        said.get("what", ""),
+        "stopping …" if stopping else said.get("what", ""),
         said.get("message", ""),
         said.get("eta_s"),
     )
@@ -208,8 +211,8 @@ def _alive(folder: Path) -> bool:
 
 
 @contextmanager
-def _starting() -> Iterator[Path]:
-    """The folder of the jobs, in which one process at a time starts or forgets any."""
+def _changing() -> Iterator[Path]:
+    """The folder of the jobs, in which one process at a time starts, stops or forgets any."""
     folder = _folder()
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -218,7 +221,7 @@ def _starting() -> Iterator[Path]:
             yield folder
     except OSError as error:
         raise StoreError(
-            f"cannot start a job in {folder}: {error.strerror}; set STRATA_HOME to another place"
+            f"cannot change a job in {folder}: {error.strerror}; set STRATA_HOME to another place"
         ) from error
 
 

@@ -121,12 +121,12 @@ def test_the_end_of_the_log_is_shown_on_request(recorded, engine, open_page, fak
 
 def test_a_job_that_cannot_start_gives_one_line(recorded, engine, open_page, fake_jobs, monkeypatch):
     def start(arguments):
-        raise StoreError("cannot start a job in /nowhere: set STRATA_HOME to another place")
+        raise StoreError("cannot change a job in /nowhere: set STRATA_HOME to another place")
 
     monkeypatch.setattr(jobs, "start_job", start)
     at = open_page("runs")
     at.button(key="start_sweep").click().run()
-    assert at.error[0].value == "cannot start a job in /nowhere: set STRATA_HOME to another place"
+    assert at.error[0].value == "cannot change a job in /nowhere: set STRATA_HOME to another place"
 
 
 @pytest.mark.slow

@@ -5,8 +5,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -73,6 +75,26 @@ def test_a_job_that_fails_says_why(strata_home: Path) -> None:
     failed = wait_for(job.job_id, "failed")
     assert "did you mean 'math_aware'?" in failed.message
     assert "mth_aware" in job_log(job.job_id)
+
+
+def test_a_cancel_in_the_midst_of_a_resume_stops_the_new_process(
+    strata_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It went to the process before, if to any, and was forgotten."""
+    job_id = start_job(["sweep", "--criteria", "mth_aware"]).job_id
+    wait_for(job_id, "failed")
+    real, cancel = subprocess.Popen, threading.Thread(target=cancel_job, args=(job_id,))
+
+    def slowly(*args: Any, **named: Any) -> Any:
+        cancel.start()
+        time.sleep(0.2)
+        return real(*args, **named)
+
+    monkeypatch.setattr(jobs.subprocess, "Popen", slowly)
+    resume_job(job_id)
+    cancel.join()
+    assert get_job(job_id).what in ("stopping …", "")  # "" once it is gone
+    wait_for(job_id, "cancelled")
 
 
 def test_a_calibration_reports_too(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
