@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from core.data.interop import ImportedRun, ImportedSample, ImportedTask
+from core.data.interop.files import name
 from core.errors import PlanError, StoreError
 from core.pruning.plan import PLAN_FILE, ModelSpec, PruningPlan
 from core.runs.records import BenchmarkItem, ItemSet, RunRecord
@@ -198,7 +199,7 @@ def _reference(run: ImportedRun, task: ImportedTask, plan: PruningPlan) -> Refer
         criterion=plan.criterion,
         value=min(max(task.value or 0.0, 0.0), 1.0),
         metric=_metric(run, task),
-        source=f"{version}, {run.model_ref}, {run.source[0] if run.source else 'no file'}",
+        source=name(", ".join([version, run.model_ref, *run.source[:1]])),
         origin="imported",
         n_drop=plan.n_drop,
         n=task.n_rows or None,

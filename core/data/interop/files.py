@@ -7,7 +7,6 @@ before a cut, rows around a bad one; `notes` then names the file and the line.
 import csv
 import json
 import math
-import re
 import stat
 import warnings
 import zipfile
@@ -153,6 +152,7 @@ def read_table(path: Path, notes: list[str]) -> list[Row]:
         return [{str(k): cell(v) for k, v in row.items()} for row in read_json_lines(path, notes)]
     if suffix == ".json":
         return _records(path, read_json(path))
+    check_file(path, MAX_BYTES)
     raise StoreError(f"{path.name}: not a table: give a csv, tsv, xlsx or json file")
 
 
@@ -174,7 +174,7 @@ def clean(text: str) -> str:
 
 def name(value: Any, most: int = 300) -> str:
     """A name on one line: keys of the run store hold no tab, tables no line break."""
-    return " ".join(re.sub(r"[\x00-\x1f\x7f]", " ", cell(value)).split())[:most]
+    return " ".join("".join(c if c.isprintable() else " " for c in cell(value)).split())[:most]
 
 
 def number(value: Any) -> float | None:

@@ -129,10 +129,10 @@ def _generation(document: dict[str, Any], config: dict[str, Any]) -> dict[str, A
 
 def _read_task(document: dict[str, Any], task: str, every: Mapping[str, Rows], notes: list[str]) -> list[ImportedTask]:
     """Every metric of a task."""
-    rows = every.get(task, [])
+    rows, called = every.get(task, []), name(task) or "unnamed"
     if repeated := len(rows) - len({_doc_id(r, i) for i, r in enumerate(rows)}):
         notes.append(
-            f"{name(task)}: {repeated} rows repeat a doc_id (runs appended to one file, or several filters): all are "
+            f"{called}: {repeated} rows repeat a doc_id (runs appended to one file, or several filters): all are "
             "kept in file order, and one of each is counted"
         )
     adapter = cell(_dict(document.get("config")).get("model"))
@@ -142,14 +142,14 @@ def _read_task(document: dict[str, Any], task: str, every: Mapping[str, Rows], n
     config = _dict(_dict(document.get("configs")).get(task))
     split = config.get("test_split") or config.get("validation_split")
     rows_stated = number(_dict(_dict(document.get("n-samples")).get(task)).get("effective"))
-    key, domain = benchmark_of(name(task))
+    key, domain = benchmark_of(called)
     tasks = []
     for metric, filter_name, value in stated:
         which = lmms_metric(task, metric, adapter)
         filters = [f for m, f, _ in stated if m == metric]
         found = ImportedTask(
             key=key,
-            task=name(task),
+            task=called,
             domain=domain,
             dataset_id=resolve_dataset_id(name(config.get("dataset_path"))),
             split=name(split),

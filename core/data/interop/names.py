@@ -35,6 +35,7 @@ CHARTQA = {
     "relaxed_overall": FRACTION,
     **dict.fromkeys(("relaxed_human_split", "relaxed_augmented_split"), Metric("fraction", "part")),
 }
+MMBENCH = {"gpt_eval_score": Metric("percent", "circular")}
 VSTAR = {
     "vstar_overall_acc": PERCENT,
     **dict.fromkeys(("vstar_direct_attributes_acc", "vstar_relative_position_acc"), Metric("percent", "part")),
@@ -71,7 +72,8 @@ LMMS_EVAL: dict[str, dict[str, Metric]] = {
     "mathverse_testmini": {"gpt_eval_score": FRACTION},
     **{f"mathvision_{split}": {"mathvision_standard_eval": PERCENT} for split in ("test", "testmini")},
     "pope": POPE,
-    **dict.fromkeys(("mmbench_en_dev", "mmbench_en_dev_static"), {"gpt_eval_score": Metric("percent", "circular")}),
+    "mmbench_en_dev": MMBENCH,
+    "mmbench_en_dev_static": MMBENCH,
     "textvqa_val": {"exact_match": Metric("fraction", "graded")},
     "mmmu_val": {"mmmu_acc": FRACTION},
 }

@@ -69,6 +69,7 @@ def bare_score(gold: str, answer: str) -> float | None:
 
 def settled(task: ImportedTask, metric: Metric, notes: list[str]) -> ImportedTask:
     """The task with its value: from its rows where they decide it, else as stated. What a reader must know is noted."""
+    task = replace(task, unit=metric.unit, how=metric.how)
     counted = [s for s in task.samples if s.counted]
     scores = [s.score for s in counted if s.score is not None]
     complete = bool(counted) and len(scores) == len(counted)
@@ -90,8 +91,6 @@ def settled(task: ImportedTask, metric: Metric, notes: list[str]) -> ImportedTas
     done = replace(
         task,
         value=value,
-        unit=metric.unit,
-        how=metric.how,
         n_rows=len(counted) or task.n_rows,
         samples=task.samples if metric.how in ("rows", "graded", "circular", "unknown") else (),
     )

@@ -69,7 +69,7 @@ def _read_run(folder: Path, files: Sequence[Path], problems: list[str]) -> Impor
                 source.append(file.name)
             except StoreError as error:
                 problems.append(str(error))
-    stated = {name(d): _dict(v) for d, v in _dict(status.get("datasets")).items()}
+    stated = {name(d) or "unnamed": _dict(v) for d, v in _dict(status.get("datasets")).items()}
     model = name(status.get("model_name"))
     for file in files:
         if file.name == STATUS:
@@ -108,7 +108,7 @@ def split_name(stem: str, models: Iterable[str], datasets: Iterable[str] = ()) -
     Raises:
         StoreError: neither the model's name nor a data set's is known.
     """
-    known = sorted({*VLMEVALKIT, *datasets}, key=len, reverse=True)
+    known = sorted(filter(None, {*VLMEVALKIT, *datasets}), key=len, reverse=True)
     for model in sorted(filter(None, models), key=len, reverse=True):
         if stem.startswith(f"{model}_"):
             rest = stem[len(model) + 1 :]
@@ -116,7 +116,8 @@ def split_name(stem: str, models: Iterable[str], datasets: Iterable[str] = ()) -
                 if rest == dataset or rest.startswith(f"{dataset}_"):
                     return model, dataset, rest[len(dataset) + 1 :]
             dataset = HOLDS.sub("", HOLDS.sub("", rest)) or rest
-            return model, dataset, rest[len(dataset) + 1 :]
+            if dataset:
+                return model, dataset, rest[len(dataset) + 1 :]
     for dataset in known:
         model, found, rest = stem.partition(f"_{dataset}")
         if model and found and (not rest or rest.startswith("_")):
