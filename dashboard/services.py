@@ -41,6 +41,7 @@ from core.runs import library
 from core.runs.answers import ANSWERING, RecordedAnswer, find_answer, image_hash, load_answers, save_answer, small_copy
 from core.runs.library import (
     GALLERY_SIZE,
+    comparable,
     gallery_sources,
     one_setting,
     recorded_anatomy_path,
@@ -48,6 +49,7 @@ from core.runs.library import (
     recorded_runs_path,
     user_atlas_path,
     user_runs_path,
+    with_own,
 )
 from core.runs.records import Answer, GenerationConfig, ItemSet, RunRecord, TokenEvent, outcomes_frame
 from dashboard import results
@@ -406,7 +408,7 @@ def _load_own(path: str, state: tuple[Any, ...], attempt: int) -> tuple[list[Run
 def records(model_id: str) -> list[RunRecord]:
     """The runs of a model that may be compared: one revision, dtype and device.
 
-    A run that was repeated here replaces the recorded one.
+    A run that was repeated here replaces the recorded one as soon as it has come as far.
     """
     return list(_records(model_id, _state(model_id)))
 
@@ -417,8 +419,8 @@ def _records(model_id: str, state: tuple[Any, ...]) -> list[RunRecord]:
 
 
 def _all_records(model_id: str) -> list[RunRecord]:
-    merged = {r.run_id: r for r in (*_recorded(model_id)[0], *_own_runs()[0]) if r.model.model_id == model_id}
-    return [r for r in merged.values() if r.n_scored]
+    merged = with_own(_recorded(model_id)[0], _own_runs()[0])
+    return [r for r in merged if r.n_scored and r.model.model_id == model_id]
 
 
 def reference_points(model_id: str, domain: str, measure: str = "score") -> pd.DataFrame:
@@ -484,7 +486,7 @@ def _data_sets(model_id: str, state: tuple[Any, ...]) -> list[DataSet]:
 
 
 def chosen_records(model_id: str, data: str | None = None) -> list[RunRecord]:
-    """The runs behind the scores of a page: one item set per domain.
+    """The runs behind the scores of a page: one item set per domain, judged by one metric.
 
     Args:
         data: hash of an item set, to be used for its domain instead of the one with the most scored items.
@@ -498,7 +500,7 @@ def _chosen_records(model_id: str, data: str | None, state: tuple[Any, ...]) -> 
     for found in data_sets(model_id):
         if found.data_hash == data or found.domain not in chosen:
             chosen[found.domain] = found.data_hash
-    return [r for r in records(model_id) if r.data_hash == chosen[r.domain]]
+    return comparable(r for r in records(model_id) if r.data_hash == chosen[r.domain])
 
 
 def _state(model_id: str) -> tuple[Any, ...]:

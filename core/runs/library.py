@@ -57,27 +57,34 @@ def user_trials_path() -> Path:
 
 
 def all_runs(model_id: str | None = None) -> tuple[list[RunRecord], dict[str, ItemSet]]:
-    """Recorded runs and the user's own, and items by data hash; a run repeated here replaces the recorded one as soon
-    as it has come as far.
+    """Recorded runs and the user's own (`with_own`), and items by data hash.
 
     Args:
         model_id: only this model's (of a large store, the rest is then not read).
     """
     from cache import RunStore, load_recorded
 
-    records: dict[str, RunRecord] = {}
+    recorded: list[RunRecord] = []
+    own: list[RunRecord] = []
     items: dict[str, ItemSet] = {}
     for path in sorted(settings.RECORDED_DIR.glob("*.runs.parquet")):
         found, sets = load_recorded(path)
-        records |= {r.run_id: r for r in found}
+        recorded += found
         items |= sets
     if user_runs_path().exists():
         with RunStore(user_runs_path()) as runs:
-            for r in runs.records(model_id):
-                if r.run_id not in records or r.n_scored >= records[r.run_id].n_scored:
-                    records[r.run_id] = r
+            own = runs.records(model_id)
             items |= {s.data_hash: s for s in runs.item_sets()}
-    return [r for r in records.values() if r.n_scored and model_id in (None, r.model.model_id)], items
+    return [r for r in with_own(recorded, own) if r.n_scored and model_id in (None, r.model.model_id)], items
+
+
+def with_own(recorded: Iterable[RunRecord], own: Iterable[RunRecord]) -> list[RunRecord]:
+    """Recorded runs and the user's own; one that was repeated counts as soon as it has come as far as the recorded."""
+    records = {r.run_id: r for r in recorded}
+    for r in own:
+        if r.run_id not in records or r.n_scored >= records[r.run_id].n_scored:
+            records[r.run_id] = r
+    return list(records.values())
 
 
 def one_setting(records: Iterable[RunRecord]) -> list[RunRecord]:
