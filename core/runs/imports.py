@@ -197,7 +197,7 @@ def _reference(run: ImportedRun, task: ImportedTask, plan: PruningPlan) -> Refer
         benchmark=task.key,
         domain=task.domain,
         criterion=plan.criterion,
-        value=min(max(task.value or 0.0, 0.0), 1.0),
+        value=task.value or 0.0,
         metric=_metric(run, task),
         source=name(", ".join([version, run.model_ref, *run.source[:1]])),
         origin="imported",

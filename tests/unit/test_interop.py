@@ -22,6 +22,7 @@ from core.data.interop import (
     read_results,
     read_vlmevalkit,
     resolve_dataset_id,
+    tables,
 )
 from core.data.interop import files as bounded
 from core.data.interop.verdicts import bare_score, row_score
@@ -290,6 +291,13 @@ def test_an_unknown_metric_that_is_no_mean_of_its_rows_has_no_value(tmp_path: Pa
     write(tmp_path / f"{STAMP}_results.json", of_task("f1", 0.61, "mmstar"))
     write(tmp_path / f"{STAMP}_samples_mmstar.jsonl", [row(i, "f1", 1.0) for i in range(4)])
     assert one(tmp_path).value is None
+
+
+def test_a_number_that_its_unit_cannot_hold_is_not_taken(tmp_path: Path) -> None:
+    """A file of another version that wrote percent where a fraction is known is not cut to 1."""
+    run = the_run(write(tmp_path / f"{STAMP}_results.json", of_task("exact_match", 69.5, "ai2d")))
+    assert (run.tasks[0].value, run.tasks[0].stated) == (None, 69.5)
+    assert run.warnings == ("ai2d: exact_match is 69.5, which is no fraction: it is not taken",)
 
 
 def test_data_sets_that_moved_keep_one_name(tmp_path: Path) -> None:
@@ -927,6 +935,16 @@ def test_names_are_split_by_folder_and_longest_data_set(
     assert (run.model_ref, run.tasks[0].task) == (model, dataset)
 
 
+def test_models_in_one_folder_are_runs_of_their_own(tmp_path: Path) -> None:
+    write_table(tmp_path / "M1_AI2D_TEST.csv", predictions(2))
+    write_table(tmp_path / "M2_AI2D_TEST.csv", predictions(2, prediction="B"))
+    runs = read_vlmevalkit(tmp_path).runs
+    assert [(r.model_ref, r.tasks[0].value, r.source) for r in runs] == [
+        ("M1", 1.0, ("M1_AI2D_TEST.csv",)),
+        ("M2", 0.0, ("M2_AI2D_TEST.csv",)),
+    ]
+
+
 def test_a_name_that_says_nothing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="of which model and data set is this"):
         read_vlmevalkit(write_table(tmp_path / "table.csv", predictions(1)))
@@ -964,7 +982,7 @@ def test_a_zip_bomb_is_refused_by_what_it_claims(tmp_path: Path, monkeypatch: py
     path = write_sheet(tmp_path / "M_POPE.xlsx", predictions(1))
     with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("xl/media/zeros", b"0" * 2_000_000)
-    monkeypatch.setattr(bounded, "MAX_BYTES", 1_000_000)
+    monkeypatch.setattr(tables, "MAX_BYTES", 1_000_000)
     assert path.stat().st_size < 20_000
     with pytest.raises(StoreError, match="unpacks to more than"):
         read_vlmevalkit(path)

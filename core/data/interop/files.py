@@ -1,16 +1,12 @@
-"""Files that somebody else wrote, opened within bounds: JSON, JSON lines, tables. Nothing is unpickled or evaluated.
+"""Files that somebody else wrote, opened within bounds: JSON and JSON lines. Nothing is unpickled or evaluated.
 
 Each reader says in one `StoreError` what is wrong with a file. What can be read of a damaged one is kept: whole lines
 before a cut, rows around a bad one; `notes` then names the file and the line.
 """
 
-import csv
 import json
 import math
 import stat
-import warnings
-import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +16,9 @@ MAX_JSON_BYTES = 64 * 2**20  # parsed as a whole, which takes several times its 
 MAX_BYTES = 512 * 2**20  # of what is read row by row, and of what a spreadsheet unpacks to
 MAX_LINE = 16 * 2**20
 MAX_ROWS = 500_000
-MAX_COLUMNS = 256
 MAX_FILES = 5000  # that one folder is searched for
 MAX_DEPTH = 4  # of folders below the one given
 PICKLES = (".pkl", ".pickle")
-
-Row = dict[str, str]
 
 
 def files_below(folder: Path) -> tuple[list[Path], list[str]]:
@@ -96,7 +89,7 @@ def read_json(path: Path) -> Any:
     except json.JSONDecodeError as error:
         raise StoreError(f"{path.name}: not JSON, or cut off (line {error.lineno}): copy it again") from error
     except (ValueError, RecursionError) as error:
-        raise StoreError(f"{path.name}: not JSON that can be read ({_line(error)})") from error
+        raise StoreError(f"{path.name}: not JSON that can be read ({first_line(error)})") from error
 
 
 def read_json_lines(path: Path, notes: list[str]) -> list[dict[str, Any]]:
@@ -136,24 +129,6 @@ def read_json_lines(path: Path, notes: list[str]) -> list[dict[str, Any]]:
     if bad:
         notes.append(f"{path.name}: line {bad[0]} is no JSON object; {len(bad)} such lines were left out")
     return rows
-
-
-def read_table(path: Path, notes: list[str]) -> list[Row]:
-    """The rows of a csv, tsv, xlsx, json or jsonl table, every cell as text, a missing one as "".
-
-    Text stays text: an answer "NA", "None" or "nan" is one.
-    """
-    suffix = path.suffix.lower()
-    if suffix == ".xlsx":
-        return _spreadsheet(path)
-    if suffix in (".csv", ".tsv"):
-        return _separated(path, "\t" if suffix == ".tsv" else ",", notes)
-    if suffix == ".jsonl":
-        return [{str(k): cell(v) for k, v in row.items()} for row in read_json_lines(path, notes)]
-    if suffix == ".json":
-        return _records(path, read_json(path))
-    check_file(path, MAX_BYTES)
-    raise StoreError(f"{path.name}: not a table: give a csv, tsv, xlsx or json file")
 
 
 def cell(value: Any) -> str:
@@ -203,79 +178,5 @@ def _opened(path: Path) -> Any:
         raise StoreError(f"{path.name}: cannot be read: {error.strerror}") from error
 
 
-def _records(path: Path, found: Any) -> list[Row]:
-    """A table as VLMEvalKit writes or reads it in JSON: records, columns, or columns and data."""
-    if isinstance(found, dict) and isinstance(found.get("columns"), list) and isinstance(found.get("data"), list):
-        found = [dict(zip(map(str, found["columns"]), r, strict=False)) for r in found["data"] if isinstance(r, list)]
-    elif isinstance(found, dict) and found and all(isinstance(v, list) for v in found.values()):
-        found = [dict(zip(found, values, strict=False)) for values in zip(*found.values(), strict=False)]
-    if not isinstance(found, list) or not found or not all(isinstance(r, dict) for r in found):
-        raise StoreError(f"{path.name}: JSON, but not a table of records")
-    return [{str(k): cell(v) for k, v in row.items()} for row in found[:MAX_ROWS]]
-
-
-def _separated(path: Path, delimiter: str, notes: list[str]) -> list[Row]:
-    check_file(path, MAX_BYTES)
-    csv.field_size_limit(MAX_LINE)  # 128 KiB by default, and answers can be longer
-    rows: list[Row] = []
-    short = 0
-    try:
-        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-            reader = csv.reader(file, delimiter=delimiter, strict=True)
-            head = [h.strip() for h in next(reader)]
-            try:
-                for values in reader:
-                    if len(values) == len(head):
-                        rows.append(dict(zip(head, values, strict=True)))
-                    elif values:
-                        short = short or reader.line_num
-                    if len(rows) > MAX_ROWS:
-                        raise StoreError(f"{path.name}: more than {MAX_ROWS:,} rows")
-            except csv.Error as error:
-                notes.append(f"{path.name}: line {reader.line_num}: {error}: the {len(rows)} rows before it are read")
-    except (OSError, csv.Error, StopIteration) as error:
-        raise StoreError(f"{path.name}: not a table: {_line(error)}") from error
-    if not rows:
-        raise StoreError(f"{path.name}: a table without a whole row: it is cut off, or something else")
-    if short:
-        notes.append(f"{path.name}: line {short} is not as wide as the heading: such rows were left out")
-    return rows
-
-
-def _spreadsheet(path: Path) -> list[Row]:
-    from openpyxl import load_workbook
-
-    check_file(path, MAX_BYTES)
-    try:
-        with zipfile.ZipFile(path) as archive:
-            # what a member claims is all that is unpacked of it
-            if sum(m.file_size for m in archive.infolist()) > MAX_BYTES:
-                raise StoreError(f"{path.name}: unpacks to more than {MAX_BYTES >> 20} MiB: export it as tsv")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about styles
-            # formulas as they are: an answer that begins with "=" is stored as one
-            book = load_workbook(path, read_only=True, data_only=False, keep_links=False)
-            try:
-                rows = list(_cells(book.worksheets[0]))
-            finally:
-                book.close()
-    except StoreError:
-        raise
-    except Exception as error:  # a damaged spreadsheet leads zipfile, the XML parser and openpyxl into any of theirs
-        raise StoreError(f"{path.name}: not a spreadsheet, or damaged: {_line(error)}") from error
-    if not rows:
-        raise StoreError(f"{path.name}: a spreadsheet without rows")
-    return rows
-
-
-def _cells(sheet: Any) -> Iterator[Row]:
-    rows = sheet.iter_rows(max_row=MAX_ROWS, max_col=MAX_COLUMNS, values_only=True)
-    head = [cell(h).strip() for h in next(rows, ())]
-    for values in rows:
-        row = {h: cell(v) for h, v in zip(head, values, strict=False) if h}
-        if any(row.values()):
-            yield row
-
-
-def _line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -31,18 +31,10 @@ NO_METRIC = re.compile(
     r"samples|alias| *|submission|paired_\w+|"
     r".*_(?:stderr(?:_\w+)?|expected_accuracy|consensus_accuracy|internal_variance|consistency_rate)"
 )
-NOT_SCORES = {
-    "doc_id",
-    "doc",
-    "target",
-    "arguments",
-    "resps",
-    "filtered_resps",
-    "doc_hash",
-    "prompt_hash",
-    "target_hash",
-}
-NOT_SCORES |= {"input", "input_media", "token_counts", "submission", "filter", "metrics"}
+NO_SCORE = re.compile(  # what a row holds beside its metrics
+    r"doc(?:_id|_hash)?|(?:prompt|target)_hash|target|arguments|(?:filtered_)?resps|input(?:_media)?|token_counts|"
+    r"submission|filter|metrics"
+)
 NATIVE = ("question_id", "id", "index", "sample_index", "pid")
 PARSED = ("parsed_pred", "prediction", "extract")
 GOLD = ("answer", "ground_truth")
@@ -80,12 +72,12 @@ def _read_run(stamp: str, results: list[Path], samples: Mapping[str, Path], prob
     source: list[str] = []
     document: dict[str, Any] = {}
     rows: dict[str, Rows] = {}
-    for file in (*results, *samples.values()):
+    for task, file in (*(("", file) for file in results), *samples.items()):
         try:
-            if file in results:
-                document = _document(file)
+            if task:
+                rows[task] = read_json_lines(file, notes)
             else:
-                rows[next(task for task, path in samples.items() if path == file)] = read_json_lines(file, notes)
+                document = _document(file)
             source.append(file.name)
         except StoreError as error:
             problems.append(str(error))
@@ -158,7 +150,7 @@ def _read_task(document: dict[str, Any], task: str, every: Mapping[str, Rows], n
             filter=name(filter_name),
             value=None,
             stated=value,
-            n_rows=None if rows_stated is None else int(rows_stated),
+            n_rows=int(rows_stated) if rows_stated is not None and rows_stated >= 1 else None,
             samples=_read_samples(rows, metric, which, filters.index(filter_name), len(filters)),
         )
         tasks.append(settled(found, which, notes))
@@ -179,7 +171,7 @@ def _stated(entry: Mapping[str, Any], task: str, adapter: str) -> list[tuple[str
 
 def _row_metrics(rows: Rows, task: str, adapter: str) -> list[str]:
     """The metrics that rows without a results file hold: all numbers, and what is known to be a metric."""
-    how = {k: lmms_metric(task, k, adapter).how for row in rows for k in row if k not in NOT_SCORES}
+    how = {k: lmms_metric(task, k, adapter).how for row in rows for k in row if not NO_SCORE.fullmatch(k)}
     if known := [k for k, found in how.items() if found != "unknown"]:
         return [k for k in known if how[k] not in ("whole", "ratio")]  # rows do not say what those are
     return [k for k in how if any(row_score(row.get(k))[0] is not None for row in rows)]

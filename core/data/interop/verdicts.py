@@ -88,9 +88,11 @@ def settled(task: ImportedTask, metric: Metric, notes: list[str]) -> ImportedTas
             notes.append(
                 f"{task.task}: the unit of {task.metric} is not known, so {task.stated} is kept as stated{seen}"
             )
+    if value != within(value):
+        notes.append(f"{task.task}: {task.metric} is {task.stated}, which is no {metric.unit}: it is not taken")
     done = replace(
         task,
-        value=value,
+        value=within(value),
         n_rows=len(counted) or task.n_rows,
         samples=task.samples if metric.how in ("rows", "graded", "circular", "unknown") else (),
     )

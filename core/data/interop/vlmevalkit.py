@@ -10,9 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from core.data.interop.files import Row, cell, files_below, name, number, read_json, read_table
+from core.data.interop.files import cell, files_below, name, number, read_json
 from core.data.interop.names import UNKNOWN, VLMEVALKIT, VLMEVALKIT_KINDS, benchmark_of
 from core.data.interop.records import ImportedRun, ImportedSample, ImportedTask, ImportReport, prompt_hash
+from core.data.interop.tables import Row, read_table
 from core.data.interop.verdicts import BASE, bare_score, settled, within
 from core.errors import StoreError
 
@@ -46,43 +47,55 @@ def read_vlmevalkit(path: Path) -> ImportReport:
             folders.setdefault(file.absolute().parent, []).append(file)
     if not folders:
         raise StoreError(f"no results of VLMEvalKit in {path}: give the folder MODEL/EVAL_ID of one run")
-    runs = [_read_run(folder, found, problems) for folder, found in sorted(folders.items())]
+    runs = [run for folder, found in sorted(folders.items()) for run in _read_folder(folder, found, problems)]
     if problems and not path.is_dir():
         raise StoreError(problems[0])
-    return ImportReport(tuple(run for run in runs if run), tuple(problems))
+    return ImportReport(tuple(runs), tuple(problems))
 
 
-def _read_run(folder: Path, files: Sequence[Path], problems: list[str]) -> ImportedRun | None:
-    """One run; what cannot be read of it is added to the problems. None: nothing could be."""
-    notes: list[str] = []
-    source: list[str] = []
+def _read_folder(folder: Path, files: Sequence[Path], problems: list[str]) -> list[ImportedRun]:
+    """The runs of a folder, one for each model; what cannot be read is added to the problems."""
     status: dict[str, Any] = {}
-    tables: Tables = {}
-    places = [folder.parent.name if EVAL_ID.fullmatch(folder.name) else folder.name]
+    models: dict[str, Tables] = {}
     for file in files:
         if file.name == STATUS:
             try:
-                found = read_json(file)
-                if not isinstance(found, dict) or not isinstance(found.get("datasets"), dict):
-                    raise StoreError(f"{file.name}: JSON, but not the status of a run of VLMEvalKit")
-                status = found
-                source.append(file.name)
+                status = _read_status(file)
             except StoreError as error:
                 problems.append(str(error))
-    stated = {name(d) or "unnamed": _dict(v) for d, v in _dict(status.get("datasets")).items()}
     model = name(status.get("model_name"))
+    stated = _dict(status.get("datasets"))
+    if stated:
+        models[model] = {dataset: [] for dataset in stated}
+    place = folder.parent.name if EVAL_ID.fullmatch(folder.name) else folder.name
     for file in files:
-        if file.name == STATUS:
-            continue
-        try:
-            owner, dataset, rest = split_name(file.stem, [model, *places], stated)
-            model = model or owner
-            tables.setdefault(dataset, []).append((file, rest))
-        except StoreError as error:
-            problems.append(f"{file.name}: {error}")
+        if file.name != STATUS:
+            try:
+                owner, dataset, rest = split_name(file.stem, [model, place], stated)
+                models.setdefault(owner, {}).setdefault(dataset, []).append((file, rest))
+            except StoreError as error:
+                problems.append(f"{file.name}: {error}")
+    found = [_read_run(folder, m, tables, status if m == model else {}, problems) for m, tables in models.items()]
+    return [run for run in found if run]
+
+
+def _read_status(file: Path) -> dict[str, Any]:
+    found = read_json(file)
+    if not isinstance(found, dict) or not isinstance(found.get("datasets"), dict):
+        raise StoreError(f"{file.name}: JSON, but not the status of a run of VLMEvalKit")
+    return found | {"datasets": {name(d) or "unnamed": v for d, v in found["datasets"].items()}}
+
+
+def _read_run(
+    folder: Path, model: str, tables: Tables, status: Mapping[str, Any], problems: list[str]
+) -> ImportedRun | None:
+    """None: nothing of it could be read."""
+    notes: list[str] = []
+    source = [STATUS] if status else []
     tasks: list[ImportedTask] = []
-    for dataset in dict.fromkeys([*stated, *tables]):
-        tasks += _read_dataset(dataset, tables.get(dataset, []), stated.get(dataset, {}), source, notes, problems)
+    for dataset, files in tables.items():
+        stated = _dict(_dict(status.get("datasets")).get(dataset))
+        tasks += _read_dataset(dataset, files, stated, source, notes, problems)
     if not source:
         return None
     run = EVAL_ID.fullmatch(name(status.get("eval_id")) or folder.name)
