@@ -1,0 +1,154 @@
+"""Benchmarks as items and samples: which rows, in which order, under which ids, with pictures decoded when asked for.
+
+Names: `chartqa`, `chartqa@REVISION` (a branch, a tag or a commit of the dataset), `llava_onevision:CONFIG`,
+`local:PATH` and `snapask:PATH` (core/data/benchmarks/local.py). A benchmark pins a commit that was seen on the Hub
+where there is one, else it follows the branch main. Either way the commit that was read goes into `ItemSet.dataset`
+("id@commit:config/split"), and the hash of the items is made of their content, so other data never passes for the same.
+
+Parts:
+
+- `test`: the evaluated split, whole, as it was published. Of a set that has a training split only (`numinamath`,
+  `llava_onevision`): its `held_out` part.
+- `calibration`: the benchmark's own training split where it has one; else the rows whose picture (or text, where there
+  is none) hashes into the first `CALIBRATION_PERCENT` of a hundred.
+- `held_out`: the rows that `calibration` can never meet: all of `test` where there is a training split, else the other
+  rows. Who calibrates on a benchmark evaluates on this part of it.
+
+A row's side depends on its content alone: neither the seed nor the limit moves it, and all questions about one picture
+(in MathVerse: all versions of one problem) are on one side.
+"""
+
+import random
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from core.data.benchmarks.local import open_local
+from core.data.benchmarks.pictures import LazySamples, Pictures
+from core.data.benchmarks.registry import Benchmark, parse_name
+from core.data.benchmarks.rows import CALIBRATION_PERCENT, Ids, read_row, side_of
+from core.data.benchmarks.sources import find_source
+from core.data.benchmarks.tables import open_table
+from core.data.samples import Sample, data_hash
+from core.errors import SampleError, suggest
+from core.runs.records import BenchmarkItem, ItemSet
+
+PARTS = ("test", "calibration", "held_out")
+STREAMED = 1000  # rows of a stream, unless a limit says otherwise
+STREAM_FACTOR = 40  # times the wanted rows: so many of a stream are looked at, at most
+
+
+def load_benchmark(
+    name: str, *, limit: int | None = None, seed: int = 0, split: str | None = None, part: str = "test"
+) -> tuple[ItemSet, LazySamples]:
+    """A benchmark's items and samples.
+
+    Args:
+        limit: at most so many rows, drawn at random by the seed: a larger limit begins with the smaller one's rows.
+            Without one, all rows in the dataset's order; of a stream, the first `STREAMED` of its shuffled order.
+        split: another split of the dataset than the published one.
+        part: test | calibration | held_out, see the head of this file.
+    Raises:
+        SampleError: an unknown name, data that cannot be had or read, columns or rows that are not as expected.
+    """
+    wanted = parse_name(name)
+    benchmark = wanted.benchmark
+    if part not in PARTS:
+        raise SampleError(f"unknown part '{part}': {suggest(part, PARTS)}")
+    if limit is not None and limit < 1:
+        raise SampleError(f"a limit of {limit} rows leaves nothing: give 1 or more")
+    own_split = bool(benchmark.calibration) and split is None
+    asked = benchmark.calibration if own_split and part == "calibration" else split or benchmark.split
+    # test is whole where calibration has a split of its own, and where the split was published to be evaluated
+    side = "" if own_split or (part == "test" and benchmark.split != "train") else part.replace("test", "held_out")
+    key, config = benchmark.key, wanted.argument or benchmark.config
+    if not benchmark.dataset:
+        benchmark, table, label = open_local(benchmark, wanted.argument)
+        key = label if key == "local" else key
+    else:
+        if wanted.argument:
+            key = f"{key}:{config}"
+        source = find_source(benchmark, config, asked, wanted.revision or benchmark.revision)
+        table, label = open_table(benchmark, source, seed if benchmark.streaming else None), source.label
+    rows = _Rows(table, f"{label}/stream-{seed}") if benchmark.streaming else _Rows(table, label, len(table))
+    if limit is not None and rows.order is not None:
+        random.Random(f"{benchmark.key}/{seed}").shuffle(rows.order)
+    most = limit or (STREAMED if benchmark.streaming else None)
+    samples, pictures, left_out, seen = _collect(benchmark, rows, most, side, key)
+    why = ", ".join(f"{n} {reason}" for reason, n in left_out.most_common())
+    if not samples:
+        raise SampleError(f"{label} has no row that {key} can ask: {why or 'it has too few rows for this part of it'}")
+    notes = [benchmark.note, why and f"Left out of {seen} rows: {why}."]
+    if most is None and asked == benchmark.split and benchmark.rows not in (0, seen):
+        notes.append(f"The dataset has {seen} rows; {benchmark.rows} were expected.")
+    if side:
+        notes.append(f"The {side} part of a split by content, {CALIBRATION_PERCENT} % for calibration.")
+    items = tuple(
+        BenchmarkItem(s.sample_id, s.task, s.question, s.answer, s.source, s.choices, s.accepted, s.precision)
+        for s in samples
+    )
+    item_set = ItemSet(
+        benchmark=key,
+        domain=benchmark.domain,
+        split=f"{asked}/{side}" if side else asked,
+        data_hash=data_hash(samples),
+        items=items,
+        metric=benchmark.metric,
+        max_new_tokens=benchmark.max_new_tokens,
+        dataset=label,
+        licence=benchmark.licence,
+        note=" ".join(n for n in notes if n),
+    )
+    return item_set, LazySamples(samples, pictures)
+
+
+class _Rows:
+    """The rows of a table in an order, or those of a stream as they come, each with what it is called."""
+
+    def __init__(self, table: Any, label: str, length: int | None = None) -> None:
+        self.table, self.label = table, label
+        self.order = None if length is None else list(range(length))
+
+    def __iter__(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        try:
+            yield from enumerate(self.table) if self.order is None else ((i, self.table[i]) for i in self.order)
+        except OSError as error:
+            raise SampleError(f"reading {self.label} broke off ({str(error)[:120]}): try again") from error
+
+
+def _collect(
+    benchmark: Benchmark, rows: _Rows, most: int | None, side: str, key: str
+) -> tuple[list[Sample], Pictures, Counter[str], int]:
+    """The samples of the wanted rows, why others were left out, and how many rows were looked at."""
+    samples: list[Sample] = []
+    left_out: Counter[str] = Counter()
+    ids, pictures, seen = Ids(), Pictures(benchmark, rows.table), 0
+    streamed = rows.order is None
+    for number, row in rows:
+        if len(samples) == most or (streamed and seen == STREAM_FACTOR * (most or 0)):
+            break
+        seen += 1
+        source = f"{rows.label}/{number}"
+        item = read_row(benchmark, row, source)
+        if isinstance(item, str):
+            left_out[item] += 1
+            continue
+        if side and side_of(item) != side:
+            continue
+        sample_id = ids.of(item)
+        pictures.add(sample_id, number, item.image, keep=streamed)
+        samples.append(
+            Sample(
+                sample_id=sample_id,
+                domain=benchmark.domain,
+                task=item.task or key,
+                question=item.question,
+                answer=item.answer,
+                image=None,
+                source=source,
+                choices=item.choices,
+                accepted=item.accepted,
+                precision=item.precision,
+            )
+        )
+    return samples, pictures, left_out, seen
