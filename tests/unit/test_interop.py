@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.data.benchmarks import get_benchmark, list_benchmarks
 from core.data.interop import (
     ImportedRun,
     ImportedTask,
@@ -25,6 +26,7 @@ from core.data.interop import (
     tables,
 )
 from core.data.interop import files as bounded
+from core.data.interop.names import VLMEVALKIT, VLMEVALKIT_KINDS, benchmark_of, lmms_metric
 from core.data.interop.verdicts import bare_score, row_score
 from core.errors import StoreError
 from core.pruning.plan import PruningPlan
@@ -263,6 +265,16 @@ def test_units_are_looked_up_by_task_and_metric(
     found = one(write(tmp_path / f"{STAMP}_results.json", of_task(metric, stated, task)))
     assert found.value == pytest.approx(value) and found.stated == stated
     assert found.unit == ("fraction" if value == stated else "percent")
+
+
+@pytest.mark.parametrize("key", [b.key for b in list_benchmarks() if b.harness.task])
+def test_every_benchmark_that_names_a_harness_is_known_to_the_readers(key: str) -> None:
+    ours = get_benchmark(key)
+    theirs = ours.harness
+    assert benchmark_of(theirs.task) == benchmark_of(theirs.vlmevalkit) == (key, ours.domain)
+    assert lmms_metric(theirs.task, theirs.metric).unit == ("percent" if theirs.percent else "fraction")
+    kind, loaded_by = VLMEVALKIT[theirs.vlmevalkit]
+    assert VLMEVALKIT_KINDS[kind][2] and loaded_by
 
 
 def test_an_unknown_unit_is_never_guessed(tmp_path: Path) -> None:

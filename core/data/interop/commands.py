@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
-from core.data.interop.names import BENCHMARKS, VLMEVALKIT
+from core.data.interop.names import VLMEVALKIT, judged_elsewhere
 from core.errors import StoreError, suggest
 
 # transformers' model_type -> lmms-eval's adapter; "huggingface" takes whatever transformers knows
@@ -55,8 +55,9 @@ def evaluation_commands(export_dir: Path, model_family: str, benchmarks: Iterabl
     if wrong:
         raise StoreError(f"{folder} holds '{wrong[0]}', which ends an argument of lmms-eval: rename or move the folder")
     wanted = list(dict.fromkeys(benchmarks))
-    if unknown := [b for b in wanted if b not in BENCHMARKS]:
-        raise StoreError(f"no harness is known to have '{unknown[0]}': {suggest(unknown[0], BENCHMARKS)}")
+    known = judged_elsewhere()
+    if unknown := [b for b in wanted if b not in known]:
+        raise StoreError(f"no harness is known to have '{unknown[0]}': {suggest(unknown[0], known)}")
     notes = [
         "lmms-eval names the results after the folder's last two parts, "
         f"{'__'.join(folder.parts[-2:])}: keep them different between exports"
@@ -76,7 +77,7 @@ def evaluation_commands(export_dir: Path, model_family: str, benchmarks: Iterabl
 
 
 def _lmms_eval(folder: Path, family: str, wanted: list[str], notes: list[str]) -> dict[str, str]:
-    tasks = [BENCHMARKS[b][1] for b in wanted]
+    tasks = [judged_elsewhere()[b].harness.task for b in wanted]
     if not tasks:
         return {}
     adapter = ADAPTERS.get(family, "huggingface")
@@ -97,8 +98,8 @@ def _lmms_eval(folder: Path, family: str, wanted: list[str], notes: list[str]) -
 
 
 def _vlmevalkit(folder: Path, family: str, wanted: list[str], notes: list[str]) -> dict[str, str]:
-    names = [BENCHMARKS[b][2] for b in wanted]
-    data = {name: {"class": VLMEVALKIT[name][1], "dataset": name} for name in names}
+    names = [judged_elsewhere()[b].harness.vlmevalkit for b in wanted]
+    data = {name: {"class": VLMEVALKIT[name][1], "dataset": name} for name in names if name in VLMEVALKIT}
     if not data:
         return {}
     if family not in CLASSES:

@@ -171,7 +171,8 @@ def _stated(entry: Mapping[str, Any], task: str, adapter: str) -> list[tuple[str
 
 def _row_metrics(rows: Rows, task: str, adapter: str) -> list[str]:
     """The metrics that rows without a results file hold: all numbers, and what is known to be a metric."""
-    how = {k: lmms_metric(task, k, adapter).how for row in rows for k in row if not NO_SCORE.fullmatch(k)}
+    keys = dict.fromkeys(k for row in rows for k in row)
+    how = {k: lmms_metric(task, k, adapter).how for k in keys if not NO_SCORE.fullmatch(k)}
     if known := [k for k, found in how.items() if found != "unknown"]:
         return [k for k in known if how[k] not in ("whole", "ratio")]  # rows do not say what those are
     return [k for k in how if any(row_score(row.get(k))[0] is not None for row in rows)]

@@ -1,10 +1,12 @@
-"""What the harnesses call their tasks and metrics, in which unit they write them, and what we call the benchmark.
+"""What the harnesses call tasks and metrics beyond our benchmarks' own (`Benchmark.harness`), and their units.
 
 Units are looked up by harness, task and metric: `gpt_eval_score` is a fraction of MathVerse and a percentage of
 MMBench, and a pruned model's 0.9 may be either. What is not listed has no known unit.
 """
 
 from dataclasses import dataclass
+
+from core.data.benchmarks import Benchmark, list_benchmarks
 
 
 @dataclass(frozen=True)
@@ -25,36 +27,21 @@ class Metric:
 UNKNOWN = Metric("unknown", "unknown")
 FRACTION = Metric("fraction")
 PERCENT = Metric("percent")
-EXACT = {"exact_match": FRACTION}
-POPE = {
-    "pope_accuracy": FRACTION,
-    **dict.fromkeys(("pope_precision", "pope_recall", "pope_f1_score"), Metric("fraction", "whole")),
-    "pope_yes_ratio": Metric("fraction", "ratio"),
-}
-CHARTQA = {
-    "relaxed_overall": FRACTION,
-    **dict.fromkeys(("relaxed_human_split", "relaxed_augmented_split"), Metric("fraction", "part")),
-}
-MMBENCH = {"gpt_eval_score": Metric("percent", "circular")}
-VSTAR = {
-    "vstar_overall_acc": PERCENT,
-    **dict.fromkeys(("vstar_direct_attributes_acc", "vstar_relative_position_acc"), Metric("percent", "part")),
-}
 
-# our benchmark -> domain, task of lmms-eval (one without a judge if there is), data set of VLMEvalKit
-BENCHMARKS: dict[str, tuple[str, str, str]] = {
-    "scienceqa": ("general", "scienceqa_img", "ScienceQA_TEST"),
-    "chartqa": ("general", "chartqa", "ChartQA_TEST"),
-    "realworldqa": ("general", "realworldqa", "RealWorldQA"),
-    "vstar": ("general", "vstar_bench", "VStarBench"),
-    "mathvista": ("math", "mathvista_testmini_format", "MathVista_MINI"),
-    "mathverse": ("math", "mathverse_testmini", "MathVerse_MINI"),
-    "mathvision": ("math", "mathvision_test", "MathVision"),
-    "ai2d": ("general", "ai2d", "AI2D_TEST"),
-    "pope": ("general", "pope", "POPE"),
-    "mmbench": ("general", "mmbench_en_dev_static", "MMBench_DEV_EN"),
-    "textvqa": ("general", "textvqa_val", "TextVQA_VAL"),
-    "mmmu": ("general", "mmmu_val", "MMMU_DEV_VAL"),
+HOW = {"textvqa": "graded", "mmbench": "circular"}  # the main metrics of all other benchmarks are means of their rows
+# what lmms-eval writes beside a benchmark's main metric, and metrics of tasks that are none of our benchmarks
+MORE: dict[str, dict[str, Metric]] = {
+    "chartqa": dict.fromkeys(("relaxed_human_split", "relaxed_augmented_split"), Metric("fraction", "part")),
+    "vstar_bench": dict.fromkeys(
+        ("vstar_direct_attributes_acc", "vstar_relative_position_acc"), Metric("percent", "part")
+    ),
+    "pope": {
+        **dict.fromkeys(("pope_precision", "pope_recall", "pope_f1_score"), Metric("fraction", "whole")),
+        "pope_yes_ratio": Metric("fraction", "ratio"),
+    },
+    "scienceqa": {"exact_match": FRACTION},
+    "gsm8k": {"exact_match": FRACTION},
+    "mathvision_testmini": {"mathvision_standard_eval": PERCENT},
 }
 # the same questions under another name: other prompts, another judge
 ALSO = {
@@ -63,20 +50,6 @@ ALSO = {
     "mmbench_en_dev": "mmbench",
 }
 MATH_TASKS = frozenset({"gsm8k", "GSM8K-V", "mathvision_testmini", "MathVision_MINI"})  # and no benchmark of ours
-
-LMMS_EVAL: dict[str, dict[str, Metric]] = {
-    **dict.fromkeys(("scienceqa_img", "scienceqa", "realworldqa", "ai2d", "gsm8k"), EXACT),
-    "chartqa": CHARTQA,
-    "vstar_bench": VSTAR,
-    **{f"mathvista_testmini_{how}": {"llm_as_judge_eval": PERCENT} for how in ("format", "cot", "solution")},
-    "mathverse_testmini": {"gpt_eval_score": FRACTION},
-    **{f"mathvision_{split}": {"mathvision_standard_eval": PERCENT} for split in ("test", "testmini")},
-    "pope": POPE,
-    "mmbench_en_dev": MMBENCH,
-    "mmbench_en_dev_static": MMBENCH,
-    "textvqa_val": {"exact_match": Metric("fraction", "graded")},
-    "mmmu_val": {"mmmu_acc": FRACTION},
-}
 
 # kind -> (column that names the row, the row that counts ("": each), metrics)
 VLMEVALKIT_KINDS: dict[str, tuple[str, str, dict[str, Metric]]] = {
@@ -87,14 +60,12 @@ VLMEVALKIT_KINDS: dict[str, tuple[str, str, dict[str, Metric]]] = {
         "Overall",
         {"acc": PERCENT, **dict.fromkeys(("Overall", "precision", "recall"), Metric("percent", "whole"))},
     ),
-    "vqa": (
+    "chartqa": (
         "",
         "",
-        {
-            "Overall": Metric("percent", "graded"),
-            **dict.fromkeys(("test_human", "test_augmented"), Metric("percent", "part")),
-        },
+        {"Overall": PERCENT, **dict.fromkeys(("test_human", "test_augmented"), Metric("percent", "part"))},
     ),
+    "vqa": ("", "", {"Overall": Metric("percent", "graded")}),
     "mathvista": ("Task&Skill", "Overall", {"acc": PERCENT}),
     "mathvision": ("Subject", "Overall", {"acc": PERCENT}),
     "mathverse": ("split", "Overall", {"Overall": PERCENT}),
@@ -111,7 +82,8 @@ VLMEVALKIT: dict[str, tuple[str, str]] = {
         ("MMBench_DEV_EN", "MMBench_DEV_EN_V11", "MMBench", "MMBench_V11"), ("circular", "ImageMCQDataset")
     ),
     "MMMU_DEV_VAL": ("choices", "MMMUDataset"),
-    **dict.fromkeys(("ChartQA_TEST", "TextVQA_VAL", "DocVQA_VAL"), ("vqa", "ImageVQADataset")),
+    "ChartQA_TEST": ("chartqa", "ImageVQADataset"),
+    **dict.fromkeys(("TextVQA_VAL", "DocVQA_VAL"), ("vqa", "ImageVQADataset")),
     "POPE": ("yes_no", "ImageYORNDataset"),
     "MathVista_MINI": ("mathvista", "MathVista"),
     **dict.fromkeys(("MathVision", "MathVision_MINI"), ("mathvision", "MathVision")),
@@ -120,19 +92,27 @@ VLMEVALKIT: dict[str, tuple[str, str]] = {
 }
 
 
+def judged_elsewhere() -> dict[str, Benchmark]:
+    """Our benchmarks that a harness has, by key."""
+    return {b.key: b for b in list_benchmarks() if b.harness.task}
+
+
 def benchmark_of(task: str) -> tuple[str, str]:
     """Our name and domain of a harness's task: its own name where it is none of ours, and "other" where nothing says.
 
     A smaller or another split of the same set is not the same benchmark.
     """
-    for ours, (domain, *theirs) in BENCHMARKS.items():
-        if task in theirs or ALSO.get(task) == ours:
-            return ours, domain
-    return task, "math" if task in MATH_TASKS else "general" if task in {*LMMS_EVAL, *VLMEVALKIT} else "other"
+    for key, found in judged_elsewhere().items():
+        if task in (found.harness.task, found.harness.vlmevalkit) or ALSO.get(task) == key:
+            return key, found.domain
+    return task, "math" if task in MATH_TASKS else "general" if task in {*MORE, *VLMEVALKIT} else "other"
 
 
 def lmms_metric(task: str, metric: str, adapter: str = "") -> Metric:
     """The unit of a metric of lmms-eval; files that Strata wrote hold fractions."""
     if adapter == "strata":
         return FRACTION
-    return LMMS_EVAL.get(task, {}).get(metric, UNKNOWN)
+    ours = judged_elsewhere().get(benchmark_of(task)[0])
+    if ours is not None and metric == ours.harness.metric:
+        return Metric("percent" if ours.harness.percent else "fraction", HOW.get(ours.key, "rows"))
+    return MORE.get(task, {}).get(metric, UNKNOWN)
