@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from core.data.samples import Sample
-from core.data.scoring import METRICS, Gold, Score
+from core.data.scoring import METRICS, Gold, Metric, Score
 from core.errors import PlanError
 from core.pruning.plan import PruningPlan
 from core.pruning.trie import trie_layers
@@ -72,7 +72,7 @@ def test_the_metric_decides_and_the_gold_nll_is_teacher_forced(monkeypatch: pyte
         right = len(text) % 2 == 0
         return Score(right, f"{len(text)} characters, gold {gold.answer}", "correct" if right else "wrong", right / 2)
 
-    monkeypatch.setitem(METRICS, "even", even)
+    monkeypatch.setitem(METRICS, "even", Metric("even", "Even", even, whole=True))
     plans, samples = plans_of(), some_samples(3)
     free = functools.partial(
         score_samples, random_vlm(), plans, samples, metric="even", max_new_tokens=GREEDY.max_new_tokens
