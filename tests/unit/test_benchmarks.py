@@ -446,5 +446,8 @@ def test_the_split_can_be_chosen(mirrors: Path) -> None:
     write_fixture("scienceqa", mirrors)
     items, _ = load_benchmark("scienceqa", split="train")
     assert items.split == "train" and items.dataset.endswith(":ScienceQA-IMG/train")
+    for name, split in (("scienceqa", "../test"), (f"local:{write_fixture('local', mirrors)}", "test")):
+        with pytest.raises(SampleError, match=f"has no split '{split}'"):
+            load_benchmark(name, split=split)
     with pytest.raises(SampleError, match="unknown part 'tests': did you mean 'test'"):
         load_benchmark("scienceqa", part="tests")

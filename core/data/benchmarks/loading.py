@@ -19,6 +19,7 @@ A row's side depends on its content alone: neither the seed nor the limit moves 
 """
 
 import random
+import re
 from collections import Counter
 from collections.abc import Iterable
 from itertools import islice
@@ -58,6 +59,8 @@ def load_benchmark(
         raise SampleError(f"unknown part '{part}': {suggest(part, PARTS)}")
     if limit is not None and limit < 1:
         raise SampleError(f"a limit of {limit} rows leaves nothing: give 1 or more")
+    if split is not None and not (benchmark.dataset and re.fullmatch(r"[\w.-]+", split)):
+        raise SampleError(f"{benchmark.key} has no split '{split}': leave it out, or name one of its dataset")
     own_split = bool(benchmark.calibration) and split is None
     asked = benchmark.calibration if own_split and part == "calibration" else split or benchmark.split
     # test is whole where calibration has a split of its own, and where the split was published to be evaluated
