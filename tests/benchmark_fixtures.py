@@ -341,7 +341,7 @@ def _mmmu(split: str) -> tuple[Features, list[dict[str, Any]]]:
             "options": options,
             "answer": answer,
             "question_type": kind,
-            "image_1": picture(i),
+            "image_1": picture(i + (50 if split == "dev" else 0)),
             "image_2": picture(9) if "image 2" in question else None,
         }
         for i, (subject, question, options, answer, kind) in enumerate(cases)

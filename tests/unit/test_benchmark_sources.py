@@ -1,4 +1,4 @@
-"""Where benchmarks come from: mirrors, the Hub's cache, the Hub itself (one on this machine), and what is said if not."""
+"""Where benchmarks come from: mirrors, the Hub's cache, the Hub (one on this machine), and what is said if not."""
 
 import os
 import shutil
@@ -52,7 +52,7 @@ def test_a_branch_is_recorded_as_the_commit_it_is_at(cache: Path) -> None:
         load_benchmark("chartqa")  # pinned to another commit than the cached one
 
 
-def test_the_older_id_is_tried_next(cache: Path) -> None:
+def test_the_other_id_is_tried_next(cache: Path) -> None:
     put(cache, "chartqa", "lmms-lab/ChartQA", PINNED)
     assert load_benchmark("chartqa")[0].dataset == f"lmms-lab/ChartQA@{PINNED}:default/test"
 
@@ -78,10 +78,10 @@ def test_nothing_cached_and_no_network_is_one_line_with_the_command() -> None:
     with pytest.raises(SampleError) as raised:
         load_benchmark("chartqa")
     assert str(raised.value) == (
-        "chartqa needs lmms-lab-encoder/ChartQA (or its older id lmms-lab/ChartQA), configuration default, split test, "
+        "chartqa needs lmms-lab-encoder/ChartQA (or its other id lmms-lab/ChartQA), configuration default, split test, "
         "but HF_HUB_OFFLINE is set and its cache lacks the files: run hf download lmms-lab-encoder/ChartQA --repo-type "
-        f"dataset --revision {PINNED} --include 'data/test-*.parquet' with HF_HUB_OFFLINE unset, and copy its cache here "
-        "if this machine has no network; or put a mirror into STRATA_DATASETS"
+        f"dataset --revision {PINNED} --include 'data/test-*.parquet' with HF_HUB_OFFLINE unset, and copy its cache "
+        "here if this machine has no network; or put a mirror into STRATA_DATASETS"
     )
 
 

@@ -398,13 +398,10 @@ def test_a_limit_of_nothing_is_refused() -> None:
 def test_a_stream_is_read_no_further_than_needed(mirrors: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_fixture("numinamath", mirrors)
     read: list[str] = []
-    record = get_benchmark("numinamath")
-    to_item = record.to_item
-    monkeypatch.setattr("core.data.benchmarks.rows.read_row", None)
 
     def counting(benchmark: Any, row: Any, where: str) -> Any:
         read.append(where)
-        return to_item(row)
+        return benchmark.to_item(row)
 
     monkeypatch.setattr("core.data.benchmarks.loading.read_row", counting)
     monkeypatch.setattr("core.data.benchmarks.loading.STREAM_FACTOR", 4)
@@ -449,5 +446,8 @@ def test_the_split_can_be_chosen(mirrors: Path) -> None:
     write_fixture("scienceqa", mirrors)
     items, _ = load_benchmark("scienceqa", split="train")
     assert items.split == "train" and items.dataset.endswith(":ScienceQA-IMG/train")
+    for name, split in (("scienceqa", "../test"), (f"local:{write_fixture('local', mirrors)}", "test")):
+        with pytest.raises(SampleError, match=f"has no split '{split}'"):
+            load_benchmark(name, split=split)
     with pytest.raises(SampleError, match="unknown part 'tests': did you mean 'test'"):
         load_benchmark("scienceqa", part="tests")

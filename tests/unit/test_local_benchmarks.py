@@ -35,7 +35,8 @@ def test_a_folder_a_file_and_parquet_hold_the_same(tmp_path: Path) -> None:
     parquet = tmp_path / "local" / "nested" / "table.parquet"
     parquet.parent.mkdir()
     for row in rows:
-        row["answer"] = str(row["answer"])
+        row.update(answer=str(row["answer"]), choices=row.get("choices"), task=row.get("task"))
+        row["accepted"] = row.get("accepted")
         row["image"] = {"bytes": (path.parent / row["image"]).read_bytes(), "path": None} if row["image"] else None
     datasets.Dataset.from_list(rows).to_parquet(parquet)
     by_parquet, pictured = load_benchmark(f"local:{parquet}")
@@ -116,7 +117,7 @@ def test_further_bad_rows_are_counted(tmp_path: Path) -> None:
 def test_a_picture_that_is_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_fixture("local", tmp_path)
     monkeypatch.setattr("core.data.benchmarks.local.MAX_BYTES", 50)
-    with pytest.raises(SampleError, match="line 1: its picture 'images/0.png' is larger than"):
+    with pytest.raises(SampleError, match=r"line 1: its picture .* is larger than"):
         load_benchmark(f"local:{path}")
 
 

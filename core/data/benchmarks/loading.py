@@ -19,8 +19,10 @@ A row's side depends on its content alone: neither the seed nor the limit moves 
 """
 
 import random
+import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
 from core.data.benchmarks.local import open_local
@@ -28,7 +30,7 @@ from core.data.benchmarks.pictures import LazySamples, Pictures
 from core.data.benchmarks.registry import Benchmark, parse_name
 from core.data.benchmarks.rows import CALIBRATION_PERCENT, Ids, read_row, side_of
 from core.data.benchmarks.sources import find_source
-from core.data.benchmarks.tables import open_table
+from core.data.benchmarks.tables import open_table, stream_rows
 from core.data.samples import Sample, data_hash
 from core.errors import SampleError, suggest
 from core.runs.records import BenchmarkItem, ItemSet
@@ -57,24 +59,34 @@ def load_benchmark(
         raise SampleError(f"unknown part '{part}': {suggest(part, PARTS)}")
     if limit is not None and limit < 1:
         raise SampleError(f"a limit of {limit} rows leaves nothing: give 1 or more")
+    if split is not None and not (benchmark.dataset and re.fullmatch(r"[\w.-]+", split)):
+        raise SampleError(f"{benchmark.key} has no split '{split}': leave it out, or name one of its dataset")
     own_split = bool(benchmark.calibration) and split is None
     asked = benchmark.calibration if own_split and part == "calibration" else split or benchmark.split
     # test is whole where calibration has a split of its own, and where the split was published to be evaluated
     side = "" if own_split or (part == "test" and benchmark.split != "train") else part.replace("test", "held_out")
     key, config = benchmark.key, wanted.argument or benchmark.config
-    if not benchmark.dataset:
+    most = limit or (STREAMED if benchmark.streaming else None)
+    table: Any = None
+    rows: Iterable[tuple[Any, dict[str, Any]]]
+    if benchmark.dataset:
+        key += f":{config}" if wanted.argument else ""
+        source = find_source(benchmark, config, asked, wanted.revision or benchmark.revision)
+        label = source.label
+        if not benchmark.streaming:
+            table = open_table(benchmark, source)
+    else:
         benchmark, table, label = open_local(benchmark, wanted.argument)
         key = label if key == "local" else key
+    if table is None:
+        rows = islice(stream_rows(benchmark, source, seed), STREAM_FACTOR * (most or 0))
     else:
-        if wanted.argument:
-            key = f"{key}:{config}"
-        source = find_source(benchmark, config, asked, wanted.revision or benchmark.revision)
-        table, label = open_table(benchmark, source, seed if benchmark.streaming else None), source.label
-    rows = _Rows(table, f"{label}/stream-{seed}") if benchmark.streaming else _Rows(table, label, len(table))
-    if limit is not None and rows.order is not None:
-        random.Random(f"{benchmark.key}/{seed}").shuffle(rows.order)
-    most = limit or (STREAMED if benchmark.streaming else None)
-    samples, pictures, left_out, seen = _collect(benchmark, rows, most, side, key)
+        order = list(range(len(table)))
+        if limit is not None:
+            random.Random(f"{benchmark.key}/{seed}").shuffle(order)
+        rows = ((i, table[i]) for i in order)
+    pictures = Pictures(benchmark, table)
+    samples, left_out, seen = _collect(benchmark, rows, pictures, most, side, key, label)
     why = ", ".join(f"{n} {reason}" for reason, n in left_out.most_common())
     if not samples:
         raise SampleError(f"{label} has no row that {key} can ask: {why or 'it has too few rows for this part of it'}")
@@ -102,33 +114,22 @@ def load_benchmark(
     return item_set, LazySamples(samples, pictures)
 
 
-class _Rows:
-    """The rows of a table in an order, or those of a stream as they come, each with what it is called."""
-
-    def __init__(self, table: Any, label: str, length: int | None = None) -> None:
-        self.table, self.label = table, label
-        self.order = None if length is None else list(range(length))
-
-    def __iter__(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        try:
-            yield from enumerate(self.table) if self.order is None else ((i, self.table[i]) for i in self.order)
-        except OSError as error:
-            raise SampleError(f"reading {self.label} broke off ({str(error)[:120]}): try again") from error
-
-
 def _collect(
-    benchmark: Benchmark, rows: _Rows, most: int | None, side: str, key: str
-) -> tuple[list[Sample], Pictures, Counter[str], int]:
+    benchmark: Benchmark,
+    rows: Iterable[tuple[Any, dict[str, Any]]],
+    pictures: Pictures,
+    most: int | None,
+    side: str,
+    key: str,
+    label: str,
+) -> tuple[list[Sample], Counter[str], int]:
     """The samples of the wanted rows, why others were left out, and how many rows were looked at."""
     samples: list[Sample] = []
     left_out: Counter[str] = Counter()
-    ids, pictures, seen = Ids(), Pictures(benchmark, rows.table), 0
-    streamed = rows.order is None
-    for number, row in rows:
-        if len(samples) == most or (streamed and seen == STREAM_FACTOR * (most or 0)):
-            break
+    ids, seen = Ids(), 0
+    for where, row in rows:
         seen += 1
-        source = f"{rows.label}/{number}"
+        source = f"{label}/{where}"
         item = read_row(benchmark, row, source)
         if isinstance(item, str):
             left_out[item] += 1
@@ -136,7 +137,7 @@ def _collect(
         if side and side_of(item) != side:
             continue
         sample_id = ids.of(item)
-        pictures.add(sample_id, number, item.image, keep=streamed)
+        pictures.add(sample_id, where, item.image)
         samples.append(
             Sample(
                 sample_id=sample_id,
@@ -151,4 +152,6 @@ def _collect(
                 precision=item.precision,
             )
         )
-    return samples, pictures, left_out, seen
+        if len(samples) == most:
+            break
+    return samples, left_out, seen

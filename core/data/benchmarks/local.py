@@ -104,15 +104,15 @@ class LocalTable:
             cell = cell.get("path")
         if not isinstance(cell, str):
             raise SampleError("image must be a path within the table's folder, or an encoded picture")
-        path = (self._folder / cell).resolve()  # links are followed first, then it must still be inside
-        if Path(cell).is_absolute() or not path.is_relative_to(self._folder):
-            raise SampleError(f"its picture '{cell}' lies outside the table's folder: copy it in")
         try:
+            path = (self._folder / cell).resolve()  # links are followed first, then it must still be inside
+            if Path(cell).is_absolute() or not path.is_relative_to(self._folder):
+                raise SampleError(f"its picture '{cell}' lies outside the table's folder: copy it in")
             if path.stat().st_size > MAX_BYTES:
                 raise SampleError(f"its picture '{cell}' is larger than {MAX_BYTES // 2**20} MB: give a smaller one")
             return path.read_bytes()
         except (OSError, ValueError) as error:
-            raise SampleError(f"its picture '{cell}' cannot be read ({getattr(error, 'strerror', error)})") from error
+            raise SampleError(f"its picture {cell!r} cannot be read ({getattr(error, 'strerror', error)})") from error
 
 
 def open_local(benchmark: Benchmark, argument: str) -> tuple[Benchmark, LocalTable, str]:
@@ -130,7 +130,7 @@ def open_local(benchmark: Benchmark, argument: str) -> tuple[Benchmark, LocalTab
     else:
         source = Source(label, "local", "default", "local", tuple(str(f) for f in files))
         needed = replace(benchmark, columns={"question": "text", "answer": "text"})
-        rows = open_table(needed, source, None)
+        rows = open_table(needed, source)
         numbers = list(range(1, len(rows) + 1))
     table = LocalTable(rows, folder).checked(name, numbers)
     domain = _constant(rows, "domain", benchmark.domain, DOMAINS)

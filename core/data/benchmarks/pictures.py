@@ -20,15 +20,15 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 
 
 class Pictures:
-    """The encoded pictures of a table's rows, read from the table on disk again; those of a stream are kept."""
+    """The encoded pictures of a table's rows, read from it again when asked for; those of a stream are kept."""
 
     def __init__(self, benchmark: Benchmark, table: Any) -> None:
         self._benchmark, self._table = benchmark, table
-        self._rows: dict[str, int] = {}
+        self._rows: dict[str, Any] = {}
         self._kept: dict[str, bytes | None] = {}
 
-    def add(self, sample_id: str, row: int, encoded: bytes | None, keep: bool) -> None:
-        if keep or encoded is None:
+    def add(self, sample_id: str, row: Any, encoded: bytes | None) -> None:
+        if self._table is None or encoded is None:
             self._kept[sample_id] = encoded
         else:
             self._rows[sample_id] = row

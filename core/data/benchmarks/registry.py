@@ -62,7 +62,7 @@ class Benchmark:
         key: its name here.
         domain: math | general; our assignment, made by whether the answer needs mathematical reasoning in steps.
         dataset: id on the Hub; "" for tables that the user names (`key:PATH`).
-        aliases: older ids of the same dataset, tried when the first is not found.
+        aliases: other ids of the same dataset, older ones as a rule, tried when the first is not found.
         config, split: what is evaluated.
         config_fault: why another configuration (`key:CONFIG`) is not taken, "" if it is; None where there is no other.
         calibration: the split to calibrate on, with the same columns; "" where there is none.
@@ -104,7 +104,7 @@ class Benchmark:
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """The dataset's ids, the newest first."""
+        """The dataset's ids, in the order in which they are tried."""
         return (self.dataset, *self.aliases)
 
 

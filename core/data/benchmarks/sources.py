@@ -16,6 +16,8 @@ from pathlib import Path
 from core.data.benchmarks.registry import Benchmark
 from core.errors import SampleError
 
+TIMEOUT = 10  # seconds until the Hub counts as not reachable
+
 
 @dataclass(frozen=True)
 class Source:
@@ -30,6 +32,11 @@ class Source:
     @property
     def label(self) -> str:
         return f"{self.dataset}@{self.revision}:{self.config}/{self.split}"
+
+    @property
+    def described(self) -> str:
+        """For messages."""
+        return f"{self.dataset} (revision {self.revision}, {self.config}/{self.split})"
 
 
 def find_source(benchmark: Benchmark, config: str, split: str, revision: str) -> Source:
@@ -51,7 +58,7 @@ def find_source(benchmark: Benchmark, config: str, split: str, revision: str) ->
         else:
             return Source(dataset, commit, config, split, files)
     assert first is not None
-    older = f" (or its older id {', '.join(benchmark.aliases)})" if benchmark.aliases else ""
+    older = f" (or its other id {', '.join(benchmark.aliases)})" if benchmark.aliases else ""
     at = "" if revision == "main" else f" --revision {revision}"
     fetch = (
         f"run hf download {benchmark.dataset} --repo-type dataset{at} --include '{pattern}' with HF_HUB_OFFLINE unset, "
@@ -83,23 +90,30 @@ def _is_of(name: str, split: str) -> bool:
 
 
 def _from_hub(dataset: str, pattern: str, revision: str, streaming: bool) -> tuple[str, tuple[str, ...]]:
-    """The commit and its files in the cache, fetched if they are not there yet; of a stream, the files' addresses."""
+    """The commit and its files in the cache, fetched if they are not there yet; of a stream, the files' addresses.
+
+    A commit that is cached is not asked for again; a branch is, unless the Hub cannot be reached.
+    """
     from huggingface_hub import HfApi, constants, snapshot_download
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
+    from huggingface_hub.errors import GatedRepoError, HTTPError, RepositoryNotFoundError, RevisionNotFoundError
     from huggingface_hub.utils import filter_repo_objects
 
-    offline = constants.HF_HUB_OFFLINE
-    absent = f"it has no files {pattern}", "name another revision, {key}@REVISION"
     wanted = glob.escape(pattern).replace("[*]", "*")
+    cached, lacking = _cached(dataset, wanted, revision)
+    if cached and (constants.HF_HUB_OFFLINE or cached[0] == revision):
+        return cached
+    if constants.HF_HUB_OFFLINE:
+        raise _UnavailableError(f"HF_HUB_OFFLINE is set and its cache lacks {lacking}")
     try:
-        if streaming and not offline:
-            info = HfApi().dataset_info(dataset, revision=revision)
-            names = [sibling.rfilename for sibling in info.siblings or []]
-            paths = sorted(filter_repo_objects(names, allow_patterns=[wanted]))
-            if not paths or not info.sha:
-                raise _UnavailableError(*absent)
+        info = HfApi().dataset_info(dataset, revision=revision, timeout=TIMEOUT)
+        names = [sibling.rfilename for sibling in info.siblings or []]
+        paths = sorted(filter_repo_objects(names, allow_patterns=[wanted]))
+        if not paths or not info.sha:
+            raise _UnavailableError(f"it has no files {pattern}", "name another revision, {key}@REVISION")
+        if streaming:
             return info.sha, tuple(f"hf://datasets/{dataset}@{info.sha}/{path}" for path in paths)
         folder = Path(snapshot_download(dataset, repo_type="dataset", revision=revision, allow_patterns=[wanted]))
+        return folder.name, tuple(str(folder / path) for path in paths)
     except GatedRepoError:
         raise _UnavailableError("its terms must be accepted", "do so on its page, then run hf auth login") from None
     except RevisionNotFoundError:
@@ -108,16 +122,31 @@ def _from_hub(dataset: str, pattern: str, revision: str, streaming: bool) -> tup
         raise _UnavailableError(
             "the Hub has no such data set, or it is private", "check the name, or run hf auth login"
         ) from None
-    except (HfHubHTTPError, OSError, ValueError) as error:  # what is not cached is an OSError too
-        why = "HF_HUB_OFFLINE is set" if offline else f"the Hub cannot be reached ({str(error).splitlines()[0][:120]})"
-        raise _UnavailableError(f"{why} and its cache lacks the files") from error
+    except (HTTPError, OSError, ValueError) as error:
+        if cached:
+            return cached
+        raise _UnavailableError(
+            f"the Hub cannot be reached ({str(error).splitlines()[0][:120]}) and its cache lacks {lacking}"
+        ) from error
+
+
+def _cached(dataset: str, wanted: str, revision: str) -> tuple[tuple[str, tuple[str, ...]] | None, str]:
+    """The commit and the files of a revision as the cache has them; or nothing, and what it lacks."""
+    from huggingface_hub import snapshot_download
+
+    try:
+        folder = Path(
+            snapshot_download(
+                dataset, repo_type="dataset", revision=revision, allow_patterns=[wanted], local_files_only=True
+            )
+        )
+    except (OSError, ValueError):  # not there, or known to be incomplete
+        return None, "the files"
     files = tuple(str(p) for p in sorted(folder.glob(wanted)))
-    if not files and not offline:
-        raise _UnavailableError(*absent)
     missing = missing_shards(files)
     if missing or not files:
-        raise _UnavailableError(f"its cache lacks {f'{missing} of ' if missing else ''}the files")
-    return folder.name, files
+        return None, f"{missing} of the files" if missing else "the files"
+    return (folder.name, files), ""
 
 
 def missing_shards(files: tuple[str, ...]) -> int:

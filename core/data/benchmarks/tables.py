@@ -1,7 +1,10 @@
-"""A benchmark's Parquet files as a table whose columns are known to be what its reader expects."""
+"""A benchmark's Parquet files as a table or a stream whose columns are known to be what its reader expects."""
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+import random
+from collections.abc import Callable, Iterator, Mapping
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from core.data.benchmarks.registry import Benchmark
 from core.data.benchmarks.sources import Source
@@ -11,7 +14,9 @@ if TYPE_CHECKING:
     import datasets
     import pyarrow as pa
 
-SHUFFLE_BUFFER = 1000  # rows that a stream is shuffled within; at most these and the wanted ones are fetched
+SHUFFLE_BUFFER = 1000  # rows that a stream is shuffled within, and holds
+
+Row = tuple[str, dict[str, Any]]
 
 
 def _tests() -> dict[str, "Callable[[pa.DataType], bool]"]:
@@ -62,11 +67,8 @@ def check_columns(schema: "pa.Schema", columns: Mapping[str, str], of: str) -> N
             )
 
 
-def open_table(benchmark: Benchmark, source: Source, stream_seed: int | None) -> "datasets.Dataset":
-    """The table of a source, pictures left encoded; with a seed, a stream of shuffled rows instead.
-
-    A stream takes the files in an order of the seed and shuffles within `SHUFFLE_BUFFER` rows, so that the first rows
-    of a large dataset can be drawn without fetching the rest; they come from few of its files.
+def open_table(benchmark: Benchmark, source: Source) -> "datasets.Dataset":
+    """The table of a source, on disk, pictures left encoded.
 
     Raises:
         SampleError: `datasets` is not installed, the files are damaged, or their columns are others.
@@ -77,19 +79,58 @@ def open_table(benchmark: Benchmark, source: Source, stream_seed: int | None) ->
         raise SampleError(
             "benchmarks need the package datasets: run .venv/bin/pip install -r requirements.txt"
         ) from None
-    streaming = stream_seed is not None
-    of = f"{source.dataset} (revision {source.revision}, {source.config}/{source.split})"
     try:
-        table = datasets.load_dataset(
-            "parquet", data_files={source.split: list(source.files)}, split=source.split, streaming=streaming
-        )
+        table = datasets.load_dataset("parquet", data_files={source.split: list(source.files)}, split=source.split)
     except (datasets.exceptions.DatasetsError, OSError, ValueError) as error:
-        raise SampleError(f"cannot read {of}: {_cause(error)}; fetch its files again") from error
-    check_columns(table.features.arrow_schema, benchmark.columns, of)
+        raise SampleError(f"cannot read {source.described}: {_cause(error)}; fetch its files again") from error
+    check_columns(table.features.arrow_schema, benchmark.columns, source.described)
     for name, feature in table.features.items():
         if isinstance(feature, datasets.Image):
             table = table.cast_column(name, datasets.Image(decode=False))
-    return table.shuffle(seed=stream_seed, buffer_size=SHUFFLE_BUFFER) if streaming else table
+    return table
+
+
+def stream_rows(benchmark: Benchmark, source: Source, seed: int) -> Iterator[Row]:
+    """The rows of a source and where they are, in an order of the seed, read as they are asked for.
+
+    The files come in an order of the seed and rows are shuffled within `SHUFFLE_BUFFER`, so that some rows of a large
+    dataset can be drawn without fetching the rest, nor the columns that nobody reads. They come from few of its files,
+    the same wherever the files lie.
+
+    Raises:
+        SampleError: the files are damaged, or their columns are others.
+    """
+    rng = random.Random(f"{source.dataset}/{seed}")
+    waiting: list[Row] = []
+    for file in rng.sample(source.files, len(source.files)):
+        for row in _file_rows(benchmark, source, file):
+            waiting.append(row)
+            if len(waiting) > SHUFFLE_BUFFER:
+                yield _taken(waiting, rng)
+    while waiting:
+        yield _taken(waiting, rng)
+
+
+def _taken(waiting: list[Row], rng: random.Random) -> Row:
+    index = rng.randrange(len(waiting))
+    waiting[index], waiting[-1] = waiting[-1], waiting[index]
+    return waiting.pop()
+
+
+def _file_rows(benchmark: Benchmark, source: Source, file: str) -> Iterator[Row]:
+    import pyarrow.parquet as pq
+    from huggingface_hub import HfFileSystem
+    from huggingface_hub.errors import HTTPError
+
+    name, numbers = Path(file).stem, count()
+    try:
+        with HfFileSystem().open(file) if file.startswith("hf://") else Path(file).open("rb") as opened:
+            parquet = pq.ParquetFile(opened)
+            check_columns(parquet.schema_arrow, benchmark.columns, source.described)
+            for batch in parquet.iter_batches(batch_size=64, columns=list(benchmark.columns)):
+                yield from ((f"{name}:{next(numbers)}", row) for row in batch.to_pylist())
+    except (HTTPError, OSError, ValueError) as error:  # what Arrow finds wrong is a ValueError
+        raise SampleError(f"cannot read {source.described}: {_cause(error)}; try again") from error
 
 
 def _cause(error: BaseException) -> str:
