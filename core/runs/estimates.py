@@ -8,6 +8,7 @@ its products or its bytes do, and never less than Python needs to launch it.
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from math import inf
 from typing import Any
 
 from core.errors import RecipeError
@@ -43,8 +44,10 @@ class Assumptions:
     answer_tokens: int = 0
 
     def __post_init__(self) -> None:
-        if not (0 < self.compute <= 1 and 0 < self.bandwidth <= 1 and self.layer_s >= 0):
-            raise RecipeError("shares of compute and bandwidth lie above 0 and up to 1, a layer's launch at 0 or above")
+        if not (0 < self.compute <= 1 and 0 < self.bandwidth <= 1 and 0 <= self.layer_s < inf):
+            raise RecipeError(
+                "shares of compute and bandwidth lie above 0 and up to 1, a layer's launch takes 0 ms or more"
+            )
         if self.prompt_tokens < 1 or self.gold_tokens < 1 or self.answer_tokens < 0:
             raise RecipeError("a prompt and a gold answer have at least one token, an answer no less than 0")
 

@@ -89,7 +89,7 @@ def test_unknown_names_get_one_line(capsys: pytest.CaptureFixture[str]) -> None:
         (["paper", "--model", "Qwen/Qwen3-VL-8B"], "does not ship: did you mean 'Qwen/Qwen3-VL-8B-Instruct'?"),
         (["paper", "--model", "/nowhere"], "must hold a config.json"),
         (["paper", "--compute", "0"], "lie above 0"),
-        (["paper", "--layer-ms", "nan"], "launch at 0 or above"),
+        (["paper", "--layer-ms", "inf"], "launch takes 0 ms or more"),
     ]:
         code, out, err = run(capsys, *args)
         assert code == 2 and not out and said in err and err.count("\n") == 1, err
