@@ -1,8 +1,8 @@
 """The command `recipes`: what there is to measure, what it takes, and what to type; registered in core/cli.py."""
 
 import json
+import shlex
 from contextlib import suppress
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -14,23 +14,16 @@ from core.pruning.atlas import SimilarityAtlas
 from core.pruning.cost import ModelAnatomy
 from core.pruning.plan import protected_layers
 from core.runs import library
-from core.runs.estimates import (
-    GPUS,
-    Assumptions,
-    Estimate,
-    calibration_works,
-    expected_hours,
-    get_gpu,
-    recipe_plans,
-    recipe_works,
-)
+from core.runs.estimates import PIECE_ITEMS, Assumptions, Estimate, expected_hours
+from core.runs.gpus import GPUS, get_gpu
 from core.runs.recipes import Recipe, get_recipe, list_recipes
 from core.runs.shapes import SHAPES, known_anatomy
+from core.runs.workload import calibration_works, recipe_plans, recipe_works
 
 USUAL_MODEL = "Qwen/Qwen3-VL-4B-Instruct"
 USUAL_IMAGE_TOKENS = 1024  # of a model whose processor is not known here
 
-out, err = Console(), Console(stderr=True)
+out = Console()
 
 
 def register(app: typer.Typer) -> None:
@@ -62,8 +55,8 @@ def recipes(
         return
     recipe, card = get_recipe(name), get_gpu(gpu)
     given = Assumptions(compute, bandwidth, layer_ms / 1000, prompt_tokens, answer_tokens=answer_tokens)
-    anatomy, structural, atlas = _model(model)
-    image = image_tokens or _image_tokens(model, anatomy)
+    anatomy, structural, usual, atlas = _model(model)
+    image = image_tokens or usual
     plans = recipe_plans(recipe, model, anatomy.n_layers, structural, atlas)
     works, calibration = recipe_works(recipe, image), calibration_works(recipe, image)
     found = expected_hours(anatomy, works, plans, card, given, calibration)
@@ -87,7 +80,9 @@ def recipes(
 
 def commands(recipe: Recipe, model: str, found: Estimate, gpus: int) -> dict[str, str]:
     """What to type: calibrate, then sweep here or on Ray. Both resume."""
-    of_model = f"--model {model} --recipe {recipe.name}" + ("" if found.batch_size else " --device balanced")
+    of_model = f"--model {shlex.quote(model)} --recipe {recipe.name}" + (
+        "" if found.batch_size else " --device balanced"
+    )
     sweep = f"python -m core sweep {of_model}"
     return {
         "calibrate": f"python -m core calibrate {of_model} --batch-size {found.batch_size or 1}",
@@ -96,25 +91,26 @@ def commands(recipe: Recipe, model: str, found: Estimate, gpus: int) -> dict[str
     }
 
 
-def _model(model: str) -> tuple[ModelAnatomy, tuple[int, ...], SimilarityAtlas | None]:
-    """(Parts of the model, layers that no plan drops, its atlas if it was calibrated)."""
+def _model(model: str) -> tuple[ModelAnatomy, tuple[int, ...], int, SimilarityAtlas | None]:
+    """(Parts of the model, layers that no plan drops, tokens of a picture, its atlas if it was calibrated)."""
+    name = model.partition("@")[0]
+    structural: tuple[int, ...] = ()
     if model.startswith(("/", ".", "~")):  # a folder's configuration says it all
         from core.vlm.anatomy import read_anatomy
         from core.vlm.loading import quiet_transformers, read_spec
 
         quiet_transformers()
-        model = str(Path(model).expanduser())
+        name = model
         anatomy, structural = read_anatomy(model), read_spec(model).structural
     else:
-        anatomy, structural = known_anatomy(model), SHAPES[model].structural if model in SHAPES else ()
+        anatomy = known_anatomy(name)
+    image_tokens = anatomy.tokens_per_image or USUAL_IMAGE_TOKENS
+    if name in SHAPES:
+        structural, image_tokens = SHAPES[name].structural, SHAPES[name].image_tokens
     atlas = None
     with suppress(CalibrationError):
-        atlas = library.load_atlas(model)
-    return anatomy, structural, atlas
-
-
-def _image_tokens(model: str, anatomy: ModelAnatomy) -> int:
-    return SHAPES[model].image_tokens if model in SHAPES else anatomy.tokens_per_image or USUAL_IMAGE_TOKENS
+        atlas = library.load_atlas(name)
+    return anatomy, structural, image_tokens, atlas
 
 
 def _print_list(as_json: bool) -> None:
@@ -122,47 +118,50 @@ def _print_list(as_json: bool) -> None:
         out.file.write(json.dumps([r.to_dict() for r in list_recipes()], indent=2, ensure_ascii=False) + "\n")
         return
     table = Table(title="Recipes (python -m core recipes NAME says what one takes)")
-    for heading in ("recipe", "what", "source", "% of layers", "criteria", "random", "benchmarks"):
-        table.add_column(heading)
+    for heading in ("recipe", "what", "% of layers", "criteria", "benchmarks, items"):
+        table.add_column(heading, overflow="fold")
     for r in list_recipes():
         shares = ", ".join(f"{100 * share:g}" for share in r.shares)
-        sets = ", ".join(f"{key} {limit}" for key, limit in r.benchmarks)
-        table.add_row(r.name, r.title, r.source, shares, ", ".join(r.criteria), str(r.n_random), sets)
+        criteria = ", ".join((*r.criteria, f"{r.n_random} random"))
+        table.add_row(r.name, r.title, shares, criteria, ", ".join(f"{key} {limit}" for key, limit in r.benchmarks))
     out.print(table)
-    out.print("Shapes that ship: " + ", ".join(SHAPES), markup=False, highlight=False)
+    _say("Shapes that ship: " + ", ".join(SHAPES))
+
+
+def _say(line: str) -> None:
+    out.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _print_plan_of_work(document: dict[str, Any], found: Estimate) -> None:
     recipe, given, gpu, gpus = document["recipe"], found.assumptions, found.gpu, document["gpus"]
-    say = lambda line: out.print(line, markup=False, highlight=False)  # noqa: E731  # said often
-    say(f"{recipe['title']} ({recipe['source']}). {recipe['note']}")
-    say(
-        f"{document['model']}: {document['n_layers']} decoder layers, of which {', '.join(map(str, document['budgets']))} "
-        f"are dropped; {found.plans} distinct plans, the full model included (from {document['plans_from']}), share "
-        f"{found.layers} layers as {found.trie_nodes} nodes"
+    _say(f"{recipe['title']} ({recipe['source']}). {recipe['note']}")
+    budgets = ", ".join(map(str, document["budgets"]))
+    _say(f"{document['model']}: {document['n_layers']} decoder layers, of which {budgets} are dropped")
+    _say(
+        f"{found.plans} distinct plans (from {document['plans_from']}), the full model included: "
+        f"{found.layers:,} layers, shared as {found.trie_nodes:,}"
     )
-    table = Table(title=f"Expected hours of one {gpu.title} (an estimate, not a measurement)")
-    for heading in ("benchmark", "items", "prompt", "answer up to", "prefill PFLOP", "tokens decoded", "prefill h"):
-        table.add_column(heading, justify="left" if heading == "benchmark" else "right")
-    table.add_column("decode h", justify="right")
-    table.add_column("hours", justify="right")
+    table = Table(title=f"Expected hours of one {gpu.title} (estimated)")
+    table.add_column("benchmark", no_wrap=True)
+    for heading in ("items", "prompt", "answer up to", "prefill", "decoding", "hours"):
+        table.add_column(heading, justify="right")
     for r in found.rows:
-        cells = (str(r.items), str(r.prompt_tokens), str(r.answer_tokens), f"{r.prefill_flops / 1e15:,.0f}")
         hours = (f"{h:.2f}" for h in (r.prefill_hours, r.decode_hours, r.hours))
-        table.add_row(r.benchmark, *cells, f"{r.decode_tokens:,}", *hours)
-    table.add_row("all", *[""] * 7, f"{found.hours:.2f}", style="bold")
+        table.add_row(r.benchmark, str(r.items), str(r.prompt_tokens), str(r.answer_tokens), *hours)
+    table.add_row("all", *[""] * 5, f"{found.hours:.2f}", style="bold")
     out.print(table)
-    say(
-        f"{found.hours:.1f} GPU hours; {document['wall_hours']:.1f} hours on {gpus} of them, which take pieces of 64 items. "
-        f"Calibration comes first: {found.calibration_hours:.2f} hours"
+    _say(
+        f"{found.hours:.1f} GPU hours in all, an estimate and no measurement; done after "
+        f"{document['wall_hours']:.1f} hours on {gpus} of these, which take pieces of {PIECE_ITEMS} items. Calibration "
+        f"comes first: {60 * found.calibration_hours:.1f} minutes"
     )
-    fit = f"batches of {found.batch_size} fit" if found.batch_size else "does not fit: use --device balanced"
-    say(f"Memory, {gpu.memory_bytes / 1e9:.0f} GB: {fit}; a sweep halves its batches by itself")
-    length = f"{given.answer_tokens} tokens on average" if given.answer_tokens else "up to their limit"
-    say(
-        f"Assumed: {given.compute:.0%} of the GPU's FLOP/s and {given.bandwidth:.0%} of its bandwidth, "
-        f"{1000 * given.layer_s:g} ms to launch a layer, {given.prompt_tokens} tokens of text and "
-        f"{document['image_tokens']} of a picture, answers {length}; padding, loading and downloads are not counted"
+    fit = f"batches of {found.batch_size} fit" if found.batch_size else "the model does not fit: use --device balanced"
+    _say(f"In {gpu.memory_bytes / 1e9:.0f} GB {fit}")
+    length = f"of {given.answer_tokens} tokens on average" if given.answer_tokens else "up to their limit"
+    _say(
+        f"Assumed: {given.compute:.0%} of the GPU's FLOP/s, {given.bandwidth:.0%} of its bandwidth, "
+        f"{1000 * given.layer_s:g} ms to launch a layer, questions of {given.prompt_tokens} tokens, pictures of "
+        f"{document['image_tokens']}, answers {length}; without downloads, loading and padding"
     )
     for what, command in document["commands"].items():
-        say(f"{what}: {command}")
+        _say(f"{what}: {command}")

@@ -1,67 +1,25 @@
 """Expected GPU hours of a recipe: arithmetic on the cost model, each assumption stated. Nothing here knows torch.
 
-It follows what a sweep does with freely written answers (core/vlm/free_form.py). Each item is asked one at a time: vision
-tower and projector once, the prompt through each node of the plans' trie once, then every distinct plan decodes on its
-own. After that the gold answers are teacher-forced in batches, over the same trie. A layer's call takes as long as its
-products or its bytes do, and never less than Python needs to launch it.
+It follows what a sweep does with freely written answers (core/vlm/free_form.py). Each item is asked on its own: vision
+tower and projector once, the prompt through each node of the plans' trie once, then every distinct plan decodes by
+itself. After that the gold answers are teacher-forced in batches, over the same trie. A layer's call takes as long as
+its products or its bytes do, and never less than Python needs to launch it.
 """
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from random import Random
+from math import inf
 from typing import Any
 
-from core.errors import RecipeError, suggest
-from core.pruning.atlas import SimilarityAtlas
+from core.errors import RecipeError
 from core.pruning.cost import ModelAnatomy, estimate_cost, fits
-from core.pruning.plan import PruningPlan, protected_layers
+from core.pruning.plan import PruningPlan
 from core.pruning.trie import trie_layers
-from core.runs.recipes import Recipe
-from core.runs.sweep import FULL, sweep_plans
+from core.runs.gpus import Gpu
+from core.runs.workload import Work
 
 PIECE_ITEMS = 64  # of a piece that a sweep hands to a worker: run_sweep's chunk
 MOST_BATCH = 64  # samples that are teacher-forced at a time on a GPU, at most
-
-
-@dataclass(frozen=True)
-class Gpu:
-    """What a GPU's maker states.
-
-    Attributes:
-        half_flops: per second, dense bfloat16 or float16 with float32 sums.
-        float_flops: per second, float32 as torch multiplies it by default (no TF32).
-        bandwidth: bytes per second of its memory.
-    """
-
-    name: str
-    title: str
-    half_flops: float
-    float_flops: float
-    bandwidth: float
-    memory_bytes: int
-
-
-GPUS = {
-    gpu.name: gpu
-    for gpu in (
-        Gpu("H200", "NVIDIA H200 SXM", 989e12, 67e12, 4.8e12, 141 * 10**9),
-        Gpu("H100", "NVIDIA H100 SXM", 989e12, 67e12, 3.35e12, 80 * 10**9),
-        Gpu("A100", "NVIDIA A100 SXM 80 GB", 312e12, 19.5e12, 2.04e12, 80 * 10**9),
-        Gpu("L40S", "NVIDIA L40S", 362e12, 91.6e12, 0.864e12, 48 * 10**9),
-        Gpu("4090", "NVIDIA GeForce RTX 4090", 165e12, 82.6e12, 1.008e12, 24 * 10**9),
-    )
-}
-
-
-def get_gpu(name: str) -> Gpu:
-    """
-    Raises:
-        RecipeError: an unknown name.
-    """
-    found = GPUS.get(name.upper().removeprefix("RTX").strip(" -_"))
-    if found is None:
-        raise RecipeError(f"unknown GPU '{name}': {suggest(name, GPUS)}")
-    return found
 
 
 @dataclass(frozen=True)
@@ -86,20 +44,12 @@ class Assumptions:
     answer_tokens: int = 0
 
     def __post_init__(self) -> None:
-        if not (0 < self.compute <= 1 and 0 < self.bandwidth <= 1 and self.layer_s >= 0):
-            raise RecipeError("shares of compute and bandwidth lie above 0 and up to 1, a layer's launch at 0 or above")
+        if not (0 < self.compute <= 1 and 0 < self.bandwidth <= 1 and 0 <= self.layer_s < inf):
+            raise RecipeError(
+                "shares of compute and bandwidth lie above 0 and up to 1, a layer's launch takes 0 ms or more"
+            )
         if self.prompt_tokens < 1 or self.gold_tokens < 1 or self.answer_tokens < 0:
             raise RecipeError("a prompt and a gold answer have at least one token, an answer no less than 0")
-
-
-@dataclass(frozen=True)
-class Work:
-    """Items of one benchmark. `image_tokens` is 0 where the questions have no picture."""
-
-    benchmark: str
-    items: int
-    max_new_tokens: int
-    image_tokens: int
 
 
 @dataclass(frozen=True)
@@ -158,47 +108,6 @@ class Estimate:
         return {**asdict(self), "rows": rows, "hours": self.hours}
 
 
-def recipe_works(recipe: Recipe, image_tokens: int) -> list[Work]:
-    """The benchmarks of a recipe, with the lengths that their records state; pictures of one size."""
-    return [_work(key, limit, image_tokens) for key, limit in recipe.benchmarks]
-
-
-def calibration_works(recipe: Recipe, image_tokens: int) -> list[Work]:
-    return [_work(key, n, image_tokens) for key, n in recipe.calibration]
-
-
-def _work(key: str, limit: int, image_tokens: int) -> Work:
-    from core.data.benchmarks import get_benchmark
-
-    found = get_benchmark(key)
-    pictures = "image" in " ".join(found.columns.values()).replace("|", " ").split()
-    return Work(key, min(limit, found.rows or limit), found.max_new_tokens, image_tokens if pictures else 0)
-
-
-def recipe_plans(
-    recipe: Recipe, model_id: str, n_layers: int, structural: tuple[int, ...] = (), atlas: SimilarityAtlas | None = None
-) -> list[PruningPlan]:
-    """The plans of a recipe's sweep, those of the atlas if there is one.
-
-    Without it each criterion is stood in for by a ranking drawn from its name: nested over the budgets, as rankings are.
-    Drawn ones part earlier than measured ones, which mostly drop late layers, so they share less.
-    """
-    protected = protected_layers(n_layers, structural)
-    budgets = recipe.budgets(n_layers, len(protected))
-    if atlas is not None:
-        return sweep_plans(atlas, recipe.criteria, budgets, recipe.n_random)
-    free = [i for i in range(n_layers) if i not in protected]
-    plans = [PruningPlan(model_id, n_layers, (), FULL)]
-    for name in recipe.criteria:
-        order = Random(f"ranking/{name}").sample(free, len(free))
-        plans += [PruningPlan(model_id, n_layers, tuple(order[:n_drop]), name) for n_drop in budgets]
-    for n_drop in budgets:
-        for seed in range(recipe.n_random):
-            drawn = Random(f"plan/{seed}/{n_drop}").sample(free, n_drop)
-            plans.append(PruningPlan(model_id, n_layers, tuple(drawn), "random", seed))
-    return plans
-
-
 def expected_hours(
     anatomy: ModelAnatomy,
     works: Sequence[Work],
@@ -236,7 +145,11 @@ class _Counting:
         self.batch = self._batch_size(works)
 
     def estimate(self, works: Sequence[Work], calibration: Sequence[Work]) -> Estimate:
-        seconds = sum(w.items * (self._vision(w) / self.rate + self._full_pass(w)) for w in calibration)
+        layers = range(self.anatomy.n_layers)
+        seconds = sum(
+            w.items * (self._vision(w) / self.rate + self._layers_s(layers, self._prompt(w), self.batch))
+            for w in calibration
+        )
         return Estimate(
             gpu=self.gpu,
             assumptions=self.given,
@@ -249,12 +162,16 @@ class _Counting:
         )
 
     def _row(self, work: Work) -> Row:
-        prompt = self.given.prompt_tokens + work.image_tokens
+        prompt = self._prompt(work)
         forced = prompt + self.given.gold_tokens
         answer = min(self.given.answer_tokens or work.max_new_tokens, work.max_new_tokens)
         # once to be answered, once to be teacher-forced
-        outside = 2 * self._vision(work) + self._head() * len(self.plans) * (1 + self.given.gold_tokens)
-        prefill = outside / self.rate + self._layers_s(self.nodes, prompt) + self._layers_s(self.nodes, forced, self.batch)
+        outside = 2 * self._vision(work) + self.anatomy.head_flops_per_token * len(self.plans) * (
+            1 + self.given.gold_tokens
+        )
+        prefill = (
+            outside / self.rate + self._layers_s(self.nodes, prompt) + self._layers_s(self.nodes, forced, self.batch)
+        )
         flops = outside + sum(self._layer(i, prompt) + self._layer(i, forced) for i in self.nodes)
         steps = answer - 1  # the first token comes out of the prefill
         decode = steps * sum(self._step_s(plan, work, answer) for plan in self.plans) if steps else 0.0
@@ -283,8 +200,8 @@ class _Counting:
             self.given.layer_s * len(plan.kept),
         )
 
-    def _full_pass(self, work: Work) -> float:
-        return self._layers_s(range(self.anatomy.n_layers), self.given.prompt_tokens + work.image_tokens, self.batch)
+    def _prompt(self, work: Work) -> int:
+        return self.given.prompt_tokens + work.image_tokens
 
     def _layers_s(self, layers: Sequence[int], tokens: int, batch: int = 1) -> float:
         """Seconds per sample of these layers' calls over a whole sequence."""
@@ -299,9 +216,6 @@ class _Counting:
         """FLOPs of vision tower and projector for one picture."""
         a, n = self.anatomy, work.image_tokens
         return (a.vision_flops_per_token + a.projector_flops_per_token) * n + a.vision_flops_per_pair * n**2
-
-    def _head(self) -> float:
-        return self.anatomy.head_flops_per_token
 
     def _batch_size(self, works: Sequence[Work]) -> int:
         image = max((w.image_tokens for w in works), default=0)

@@ -71,9 +71,9 @@ RECIPES = {
                 ("numinamath", 100),
             ),
             calibration=PAPER_SETS,
-            note="Snapask, which the paper also scores, is not published and is left out. The paper's exact budgets and "
-            "items are not known to us: low (5 and 10 %), moderate (15 and 20 %) and high (30 and 40 %) are our reading, "
-            "and so are the items and the baselines.",
+            note="Snapask, which the paper also scores, is not published and is left out. The paper's exact budgets "
+            "are not known to us: low (5 and 10 %), moderate (15 and 20 %) and high (30 and 40 %) are our reading, and "
+            "so are the items and the baselines.",
         ),
         Recipe(
             "interlace",
@@ -82,10 +82,17 @@ RECIPES = {
             shares=(0.10, 0.15, 0.20, 0.25),
             criteria=("interlace", "mixed", "shortgpt", "block", "uniform", "deepest"),
             n_random=8,
-            benchmarks=(("ai2d", 200), ("chartqa", 200), ("textvqa", 200), ("pope", 200), ("mmbench", 200), ("mmmu", 200)),
+            benchmarks=(
+                ("ai2d", 200),
+                ("chartqa", 200),
+                ("textvqa", 200),
+                ("pope", 200),
+                ("mmbench", 200),
+                ("mmmu", 200),
+            ),
             calibration=PAPER_SETS,
-            note="The shares are the paper's, which rounds them down where this rounds to the nearest layer. It finetunes "
-            "after pruning, which is not done here; benchmarks, items and calibration sets are our choice.",
+            note="The shares are the paper's, which rounds them down where this rounds to the nearest layer. It "
+            "finetunes after pruning, which is not done here; benchmarks, items and calibration sets are our choice.",
         ),
         Recipe(
             "math",
