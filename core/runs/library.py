@@ -93,10 +93,16 @@ def one_setting(records: Iterable[RunRecord]) -> list[RunRecord]:
 
 
 def comparable(records: Iterable[RunRecord]) -> list[RunRecord]:
-    """The records that may stand in one chart: one setting, and one item set and metric for each benchmark."""
+    """The records that may stand in one chart: one setting, and one item set, asked and judged in one way, for each
+    benchmark."""
     same = one_setting(records)
     groups = ([r for r in same if r.benchmark == b] for b in dict.fromkeys(r.benchmark for r in same))
-    return [r for group in groups for r in _largest(group, lambda r: (r.data_hash, r.metric))]
+    return [r for group in groups for r in _largest(group, _asked)]
+
+
+def _asked(r: RunRecord) -> tuple[str, str, int]:
+    """The items, how they were judged, and how long an answer could be."""
+    return r.data_hash, r.metric, r.max_new_tokens
 
 
 def _largest(records: Iterable[RunRecord], key: Callable[[RunRecord], Hashable]) -> list[RunRecord]:
@@ -136,7 +142,7 @@ def measured_scores(plan: PruningPlan, revision: str) -> dict[str, dict[str, Any
 def _setting(r: RunRecord) -> Hashable:
     """What two runs of one model revision share if their scores may be compared, down to the items scored."""
     scored = tuple(c is not None for c in r.correct)
-    return r.benchmark, r.data_hash, r.metric, r.model.dtype, r.device, r.origin, scored
+    return r.benchmark, _asked(r), r.model.dtype, r.device, r.origin, scored
 
 
 def load_atlas(model_id: str, revision: str | None = None) -> SimilarityAtlas:

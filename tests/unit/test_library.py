@@ -45,10 +45,11 @@ def test_one_item_set_for_each_benchmark() -> None:
     assert comparable([small, large, other]) == [large, other]
 
 
-def test_one_metric_for_each_benchmark() -> None:
-    """The same answers judged by another rule are other scores."""
-    strict, lenient = [record(4, (i,)) for i in (1, 2)], record(4, (3,), metric="multiple_choice")
-    assert comparable([lenient, *strict]) == strict
+@pytest.mark.parametrize("change", [{"metric": "multiple_choice"}, {"max_new_tokens": 16}], ids=["metric", "length"])
+def test_one_way_of_asking_for_each_benchmark(change: dict[str, object]) -> None:
+    """The same items judged by another rule, or answered freely, give other scores."""
+    some, other = [record(4, (i,)) for i in (1, 2)], record(4, (3,), **change)
+    assert comparable([other, *some]) == some
 
 
 def test_a_run_repeated_here_replaces_the_recorded_one_when_it_has_come_as_far(
