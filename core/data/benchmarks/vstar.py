@@ -24,7 +24,10 @@ INSTRUCTION = re.compile(r"\s*\n\s*Answer with the option's letter.*\Z", re.DOTA
     harness=Harness("vstar_bench", "vstar_overall_acc", percent=True, vlmevalkit="VStarBench"),
 )
 def vstar(row: dict[str, Any]) -> Item | str:
-    """Attributes and positions of small things in large pictures; the options "(A) red" stand in the text."""
+    """Attributes and positions of small things in large pictures; options and instruction stand in the text.
+
+    They are told apart from the question, so that the instruction is given once (lmms-eval adds its own to it).
+    """
     question, *rest = INSTRUCTION.sub("", row["text"]).partition("(A)")
     found = OPTION.findall("".join(rest))
     if "".join(letter for letter, _ in found) != "ABCD"[: len(found)] or len(found) < 2:
