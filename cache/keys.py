@@ -16,6 +16,7 @@ RUN = "run\t"
 RUN_1 = "run:"  # of schema 1: the hash alone
 ANSWERS = "answers\t"
 ITEMS = "items:"
+REFERENCE = "reference:"  # a figure without outcomes
 PART = "part:"  # what many records have in common: a model's description, the ids of a benchmark's items
 SCHEMA = "meta:schema"
 

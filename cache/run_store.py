@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any, Self
 from diskcache import Cache, Timeout
 
 from cache.disk import JSONBytesDisk
-from cache.keys import ITEMS, RUN, RUN_1, SCHEMA, answers_key, items_key, part_key, run_key, run_prefix
+from cache.keys import ITEMS, REFERENCE, RUN, RUN_1, SCHEMA, answers_key, items_key, part_key, run_key, run_prefix
 from cache.parquet import load_recorded, write_runs
 from core.errors import StoreError
 
 if TYPE_CHECKING:
     from core.runs.records import ItemSet, RunRecord
+    from core.runs.references import ReferenceScore
 
 __all__ = ["RunStore", "load_recorded", "store_state"]
 
@@ -156,6 +157,21 @@ class RunStore:
         values = (self._get(key) for key in self._keys(ITEMS))
         sets = (self._items(v) for v in values if v is not None)
         return sorted(sets, key=lambda s: (s.benchmark, s.split, s.data_hash))
+
+    # -------------------------------------------------------------------------------------------- references
+
+    def put_references(self, references: Iterable["ReferenceScore"]) -> None:
+        """Keep figures that have no outcomes; one that was corrected replaces the earlier one."""
+        with self._explained(), self._cache.transact():
+            for reference in references:
+                self._cache.set(REFERENCE + reference.key, reference.to_dict())
+
+    def references(self) -> list["ReferenceScore"]:
+        from core.runs.references import ReferenceScore
+
+        values = (self._get(key) for key in self._keys(REFERENCE))
+        found = [ReferenceScore.from_dict(v) for v in values if v is not None]
+        return sorted(found, key=lambda r: (r.model_id, r.benchmark, r.criterion, r.n_drop or 0, r.key))
 
     # -------------------------------------------------------------------------------------------- files
 

@@ -1,29 +1,27 @@
 """The command `recipes`: what there is to measure, what it takes, and what to type; registered in core/cli.py."""
 
-import json
 import shlex
 from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from core.console import JsonOption, out, print_json
 from core.errors import CalibrationError
 from core.pruning.atlas import SimilarityAtlas
 from core.pruning.cost import ModelAnatomy
 from core.pruning.plan import protected_layers
 from core.runs import library
-from core.runs.estimates import PIECE_ITEMS, Assumptions, Estimate, expected_hours
+from core.runs.estimates import Assumptions, Estimate, expected_hours
 from core.runs.gpus import GPUS, get_gpu
 from core.runs.recipes import Recipe, get_recipe, list_recipes
 from core.runs.shapes import SHAPES, known_anatomy
+from core.runs.sweep import FREE_CHUNK
 from core.runs.workload import calibration_works, recipe_plans, recipe_works
 
 USUAL_MODEL = "Qwen/Qwen3-VL-4B-Instruct"
 USUAL_IMAGE_TOKENS = 1024  # of a model whose processor is not known here
-
-out = Console()
 
 
 def register(app: typer.Typer) -> None:
@@ -47,7 +45,7 @@ def recipes(
     answer_tokens: Annotated[
         int, typer.Option(help="Mean length of an answer; 0: every answer runs to its benchmark's limit.", min=0)
     ] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Recipes of sweeps; of one: budgets, plans, items, expected GPU hours (an estimate) and the commands to type."""
     if not name:
@@ -73,7 +71,7 @@ def recipes(
         "commands": commands(recipe, model, found, gpus),
     }
     if as_json:
-        out.file.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+        print_json(document)
         return
     _print_plan_of_work(document, found)
 
@@ -115,7 +113,7 @@ def _model(model: str) -> tuple[ModelAnatomy, tuple[int, ...], int, SimilarityAt
 
 def _print_list(as_json: bool) -> None:
     if as_json:
-        out.file.write(json.dumps([r.to_dict() for r in list_recipes()], indent=2, ensure_ascii=False) + "\n")
+        print_json([r.to_dict() for r in list_recipes()])
         return
     table = Table(title="Recipes (python -m core recipes NAME says what one takes)")
     for heading in ("recipe", "what", "% of layers", "criteria", "benchmarks, items"):
@@ -152,7 +150,7 @@ def _print_plan_of_work(document: dict[str, Any], found: Estimate) -> None:
     out.print(table)
     _say(
         f"{found.hours:.1f} GPU hours in all, an estimate and no measurement; done after "
-        f"{document['wall_hours']:.1f} hours on {gpus} of these, which take pieces of {PIECE_ITEMS} items. Calibration "
+        f"{document['wall_hours']:.1f} hours on {gpus} of these, which take pieces of {FREE_CHUNK} items. Calibration "
         f"comes first: {60 * found.calibration_hours:.1f} minutes"
     )
     fit = f"batches of {found.batch_size} fit" if found.batch_size else "the model does not fit: use --device balanced"

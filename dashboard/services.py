@@ -10,9 +10,9 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FunctionType
@@ -51,7 +51,9 @@ from core.runs.library import (
     user_runs_path,
     with_own,
 )
+from core.runs.published import published_scores
 from core.runs.records import Answer, GenerationConfig, ItemSet, RunRecord, TokenEvent, outcomes_frame
+from core.runs.references import ReferenceScore
 from dashboard import results
 from dashboard.exports import Stage, build_zip
 from dashboard.plan_tables import Request, Speed, parameters_left, speed
@@ -167,9 +169,18 @@ def models() -> list[str]:
 
 
 def spec(model_id: str) -> ModelSpec:
-    """What the model is: from its runs if there are any (no torch needed), else from its configuration."""
-    for record in records(model_id):
-        return record.model
+    """What the model is: from its runs if there are any (no torch needed), else from its configuration.
+
+    Imported runs may know its depth only; what is known of its size then comes from elsewhere, or is 0.
+    """
+    found = [r.model for r in records(model_id)]
+    for model in found:
+        if model.n_parameters:
+            return model
+    if found:
+        with suppress(ModelError):  # its weights are not here
+            return _read_spec(model_id) if live(model_id) else found[0]
+        return found[0]
     if live(model_id):
         return _read_spec(model_id)
     raise ModelError(
@@ -366,20 +377,30 @@ def _load_recorded(path: str, mtime: int) -> tuple[list[RunRecord], dict[str, It
     return load_recorded(Path(path))
 
 
-def _own_runs() -> tuple[list[RunRecord], dict[str, ItemSet]]:
-    records, items, _ = _own_store()
-    return records, items
+@dataclass(frozen=True)
+class OwnStore:
+    """What the user's run store holds; `problem`: why it cannot be read, in one line."""
+
+    records: Sequence[RunRecord] = ()
+    items: Mapping[str, ItemSet] = field(default_factory=dict)
+    figures: Sequence[ReferenceScore] = ()
+    problem: str = ""
+
+
+def _own_runs() -> tuple[Sequence[RunRecord], Mapping[str, ItemSet]]:
+    own = _own_store()
+    return own.records, own.items
 
 
 def storage_problem() -> str:
     """Why the user's own runs cannot be read, in one line; "" if they can. Pages then show what is recorded."""
-    return _own_store()[2]
+    return _own_store().problem
 
 
-def _own_store() -> tuple[list[RunRecord], dict[str, ItemSet], str]:
+def _own_store() -> OwnStore:
     path = user_runs_path()
     if not path.exists():
-        return [], {}, ""
+        return OwnStore()
     state = _store_state(path)
     # of a store that cannot even be looked at: tried again now and then, not by every call of a page
     attempt = 0 if state else int(time.monotonic() // RETRY_S)
@@ -393,16 +414,16 @@ def _store_state(path: Path) -> tuple[Any, ...]:
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
-def _load_own(path: str, state: tuple[Any, ...], attempt: int) -> tuple[list[RunRecord], dict[str, ItemSet], str]:
+def _load_own(path: str, state: tuple[Any, ...], attempt: int) -> OwnStore:
     from cache.run_store import RunStore, store_state
 
     try:
         if not state and not store_state(Path(path), BUSY_S):  # opening it would wait for a minute
             raise StoreError(f"the run store {shown(Path(path))} is locked by another process, or damaged")
         with RunStore(Path(path), busy_s=BUSY_S) as runs:
-            return runs.records(), {items.data_hash: items for items in runs.item_sets()}, ""
+            return OwnStore(runs.records(), {s.data_hash: s for s in runs.item_sets()}, runs.references())
     except StoreError as error:
-        return [], {}, str(error)
+        return OwnStore(problem=str(error))
 
 
 def records(model_id: str) -> list[RunRecord]:
@@ -425,7 +446,13 @@ def _all_records(model_id: str) -> list[RunRecord]:
 
 def reference_points(model_id: str, domain: str, measure: str = "score") -> pd.DataFrame:
     """Imported and published scores of a domain, to stand beside the runs that the page is about."""
-    return results.reference_points(_reference_records(model_id, _state(model_id)), domain, measure)
+    found = _reference_records(model_id, _state(model_id))
+    return results.reference_points(found, domain, measure, figures(model_id))
+
+
+def figures(model_id: str | None = None) -> list[ReferenceScore]:
+    """Published and imported figures without outcomes, of one model or of all."""
+    return [f for f in (*published_scores(), *_own_store().figures) if model_id in (None, f.model_id)]
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
@@ -597,6 +624,24 @@ def _flips(
     table["gold"] = [i.answer if i else "" for i in items]
     table["source"] = [i.source if i else "" for i in items]
     return table
+
+
+def answered_records(model_id: str, domain: str, data: str | None = None) -> list[RunRecord]:
+    """The runs of a domain with what was written in them; none of teacher-forced runs, which write nothing."""
+    return list(_answered_records(model_id, domain, data, _state(model_id)))
+
+
+@st.cache_resource(max_entries=2, show_spinner="Reading the answers …")
+def _answered_records(model_id: str, domain: str, data: str | None, state: tuple[Any, ...]) -> list[RunRecord]:
+    from cache.run_store import RunStore
+
+    chosen = {r.run_id: r for r in chosen_records(model_id, data) if r.domain == domain}
+    found = [r for r in chosen.values() if r.answers]
+    listed = {i: r for i, r in chosen.items() if not r.answers and (r.max_new_tokens or r.origin == "imported")}
+    if listed and user_runs_path().exists():
+        with RunStore(user_runs_path(), busy_s=BUSY_S) as runs:
+            found += [r for i in listed if (r := runs.get(i)) and r.answers]
+    return found
 
 
 def measured_as(model_id: str, criterion: str, budget: int, data: str | None = None) -> PruningPlan | None:

@@ -16,9 +16,9 @@ from core.pruning.cost import ModelAnatomy, estimate_cost, fits
 from core.pruning.plan import PruningPlan
 from core.pruning.trie import trie_layers
 from core.runs.gpus import Gpu
+from core.runs.sweep import FREE_CHUNK
 from core.runs.workload import Work
 
-PIECE_ITEMS = 64  # of a piece that a sweep hands to a worker: run_sweep's chunk
 MOST_BATCH = 64  # samples that are teacher-forced at a time on a GPU, at most
 
 
@@ -95,12 +95,12 @@ class Estimate:
         return sum(row.hours for row in self.rows)
 
     def wall_hours(self, gpus: int) -> float:
-        """Until the last of several GPUs is done: pieces of 64 items go to whoever is free, in order."""
+        """Until the last of several GPUs is done: pieces of a few items go to whoever is free, in order."""
         busy = [0.0] * gpus
         for row in self.rows:
-            for start in range(0, row.items, PIECE_ITEMS):
+            for start in range(0, row.items, FREE_CHUNK):
                 busy.sort()
-                busy[0] += row.hours * min(PIECE_ITEMS, row.items - start) / row.items
+                busy[0] += row.hours * min(FREE_CHUNK, row.items - start) / row.items
         return max(busy)
 
     def to_dict(self) -> dict[str, Any]:

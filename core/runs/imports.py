@@ -8,16 +8,20 @@ import hashlib
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from core.data.interop import ImportedRun, ImportedSample, ImportedTask
+from core.data.interop import ImportedRun, ImportedSample, ImportedTask, ImportReport
 from core.data.interop.files import name
 from core.errors import PlanError, StoreError
 from core.pruning.plan import PLAN_FILE, ModelSpec, PruningPlan
-from core.runs.records import BenchmarkItem, ItemSet, RunRecord
+from core.runs.records import BenchmarkItem, ItemAnswer, ItemSet, Outcome, RunRecord
 from core.runs.references import ReferenceScore
 from core.runs.sweep import FULL
+
+if TYPE_CHECKING:
+    from cache.run_store import RunStore
 
 MAX_PASSPORT = 2**20
 UNSCORED = ("ratio",)
@@ -73,8 +77,8 @@ def to_records(
     for task in run.tasks:
         if task.how in UNSCORED or task.value is None:
             continue
-        items, outcomes = _items(task)
-        if any(o is not None for o in outcomes):
+        items, outcomes = _items(run, task)
+        if outcomes:
             item_set = _item_set(run, task, items)
             record = RunRecord(
                 model=spec,
@@ -84,19 +88,65 @@ def to_records(
                 data_hash=item_set.data_hash,
                 metric=_metric(run, task),
                 item_ids=tuple(i.item_id for i in items),
-                correct=tuple(outcomes),
+                correct=(None,) * len(items),
                 gold_nll=(None,) * len(items),
                 device="",
                 created=run.created,
                 version=f"{run.harness} {run.harness_version}".strip(),
                 origin="imported",
-            )
+                max_new_tokens=item_set.max_new_tokens,
+            ).with_outcomes(outcomes)
             records.append(record)
             sets.append(item_set)
             if math.isclose(record.score, task.value, abs_tol=RECORDED):
                 continue
         references.append(_reference(run, task, plan))
     return records, sets, references
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What an import added to the store; `problems`: one line for each run that could not be placed."""
+
+    records: int
+    references: int
+    problems: tuple[str, ...]
+
+
+def keep_results(
+    report: ImportReport,
+    store: "RunStore",
+    *,
+    plan: PruningPlan | None = None,
+    model_id: str = "",
+    n_layers: int = 0,
+) -> Kept:
+    """Put what was read into the run store: records with their items, and figures without outcomes.
+
+    Args:
+        plan, model_id, n_layers: as `evaluated_plan` takes them, for every run whose checkpoint does not say.
+    Raises:
+        StoreError: nothing was read, or no run could be placed.
+    """
+    records: dict[str, RunRecord] = {}
+    references: dict[str, ReferenceScore] = {}
+    problems: list[str] = []
+    for run in report.runs:
+        try:
+            chosen, model = evaluated_plan(run, plan=plan, model_id=model_id, n_layers=n_layers)
+            found, sets, figures = to_records(run, plan=chosen, model=model)
+        except (StoreError, PlanError) as error:
+            problems.append(str(error))
+            continue
+        for items in sets:
+            store.put_items(items)
+        records |= {r.run_id: r for r in found}
+        references |= {r.key: r for r in figures}
+    if not records and not references:
+        raise StoreError("; ".join((*problems, *report.problems)) or "these results hold no score")
+    store.put_many(records.values())
+    store.put_references(references.values())
+    return Kept(len(records), len(references), tuple(problems))
 
 
 # ------------------------------------------------------------------------------------------------ the plan
@@ -141,15 +191,20 @@ def _spec(plan: PruningPlan, passport: dict[str, Any]) -> ModelSpec:
 # ------------------------------------------------------------------------------------------------ items
 
 
-def _items(task: ImportedTask) -> tuple[list[BenchmarkItem], list[bool | None]]:
-    """The counted rows as items and outcomes, none twice."""
-    found: dict[str, tuple[BenchmarkItem, bool | None]] = {}
+def _items(run: ImportedRun, task: ImportedTask) -> tuple[list[BenchmarkItem], dict[str, Outcome]]:
+    """The counted rows as items, none twice, and the outcomes of those that have a score."""
+    items: dict[str, BenchmarkItem] = {}
+    outcomes: dict[str, Outcome] = {}
     for s in task.samples:
-        if s.counted:
-            item_id = _item_id(task, s)
-            outcome = None if s.score is None else s.score >= 0.5
-            found.setdefault(item_id, (BenchmarkItem(item_id, task.task, "", s.gold), outcome))
-    return [item for item, _ in found.values()], [outcome for _, outcome in found.values()]
+        item_id = _item_id(task, s)
+        if not s.counted or item_id in items:
+            continue
+        items[item_id] = BenchmarkItem(item_id, task.task, "", s.gold)
+        if s.score is not None:
+            right = s.score >= 0.5
+            rule = f"{run.harness}, read as '{s.parsed}'" if s.parsed else run.harness
+            outcomes[item_id] = Outcome(right, None, ItemAnswer(s.raw, rule, "" if right else "wrong", s.score))
+    return list(items.values()), outcomes
 
 
 def _item_id(task: ImportedTask, sample: ImportedSample) -> str:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,9 @@ from core.data.samples import alternate
 from core.errors import CalibrationError
 from core.pruning.atlas import SimilarityAtlas
 from core.pruning.plan import PruningPlan
+from core.runs.published import published_scores
 from core.runs.records import ItemSet, RunRecord, outcomes_frame
+from core.runs.references import ReferenceScore
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,9 +90,49 @@ def with_own(recorded: Iterable[RunRecord], own: Iterable[RunRecord]) -> list[Ru
     return list(records.values())
 
 
+def references(model_id: str | None = None) -> list[ReferenceScore]:
+    """Figures without outcomes item by item: published ones and the user's imports; of one model, or of all."""
+    from cache import RunStore
+
+    found = list(published_scores())
+    if user_runs_path().exists():
+        with RunStore(user_runs_path()) as runs:
+            found += runs.references()
+    return [r for r in found if model_id in (None, r.model_id)]
+
+
+def with_answers(record: RunRecord) -> RunRecord:
+    """A listed record with what was written, from the user's store or the recorded file that it is in."""
+    from cache import RunStore, load_recorded
+
+    if record.answers:
+        return record
+    if user_runs_path().exists():
+        with RunStore(user_runs_path()) as runs:
+            if held := runs.get(record.run_id):
+                return held
+    path = recorded_runs_path(record.model.model_id)
+    shipped = load_recorded(path)[0] if path.exists() else []
+    return next((r for r in shipped if r.run_id == record.run_id), record)
+
+
+def known_depth(model_id: str) -> int:
+    """Decoder layers of a model, as far as something here knows: its atlas, or its counted parts; else 0."""
+    with suppress(CalibrationError):
+        return load_atlas(model_id).n_layers
+    path = recorded_anatomy_path(model_id)
+    return len(json.loads(path.read_text())["layers"]) if path.exists() else 0
+
+
 def one_setting(records: Iterable[RunRecord]) -> list[RunRecord]:
-    """The records of one model revision, dtype, device and origin: those with the most scored items."""
-    return _largest(records, lambda r: (r.model.model_id, r.model.revision, r.model.dtype, r.device, r.origin))
+    """The records of one model revision, dtype, device and origin: those with the most scored items.
+
+    What was measured goes before what was imported, however much that is.
+    """
+    records = list(records)
+    measured = [r for r in records if r.origin == "measured"]
+    setting = ("model_id", "revision", "dtype")
+    return _largest(measured or records, lambda r: (*(getattr(r.model, s) for s in setting), r.device, r.origin))
 
 
 def comparable(records: Iterable[RunRecord]) -> list[RunRecord]:

@@ -5,8 +5,9 @@ killed goes on where it was. Plans that drop the same layers share their outcome
 """
 
 import math
+import re
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
@@ -15,9 +16,10 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from core import __version__
+from core.data.benchmarks import list_benchmarks, load_benchmark
 from core.data.questions import domain_tasks
 from core.data.samples import DOMAINS, Sample, data_hash, draw_samples
-from core.errors import CalibrationError, PlanError, StrataError
+from core.errors import CalibrationError, PlanError, SampleError, StrataError, suggest
 from core.pruning.atlas import SimilarityAtlas
 from core.pruning.criteria import build_plan, get_criterion
 from core.pruning.plan import PruningPlan, check_budget, protected_layers
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
 FULL = "full"  # the criterion that the unpruned model is filed under
 TEST_SEED = 0
 N_PER_DOMAIN = 250
+N_RANDOM = 16  # random plans at each budget
+FREE_CHUNK = 8  # items of a piece at most where answers are written freely, which takes minutes an item
+EMBEDDED = {f"tiny-{domain}": domain for domain in DOMAINS}  # benchmarks that are drawn here
 
 Benchmark = tuple[ItemSet, Sequence[Sample]]  # in the same order; the samples may open their pictures when asked for
 Progress = Callable[[int, int, str], None]
@@ -53,6 +58,27 @@ def benchmark_items(
 ) -> list[Benchmark]:
     """The embedded benchmarks `tiny-math` and `tiny-general`, pictures included, reproducible from the arguments."""
     return [_embedded(domain, split, seed, n_per_domain) for domain in domains]
+
+
+def find_benchmarks(wanted: Mapping[str, int], *, seed: int = TEST_SEED, part: str = "test") -> list[Benchmark]:
+    """Benchmarks by name, embedded ones and those of `core.data.benchmarks`.
+
+    Args:
+        wanted: name -> items at most.
+        seed, part: of `load_benchmark`.
+    Raises:
+        SampleError: an unknown name, or data that cannot be had or read.
+    """
+    known = (*EMBEDDED, *(b.key for b in list_benchmarks()))
+    for name in wanted:
+        if name not in EMBEDDED and re.split("[:@]", name)[0] not in known:
+            raise SampleError(f"unknown benchmark '{name}': {suggest(name, known)}")
+    return [
+        _embedded(EMBEDDED[name], "test", seed, limit)
+        if name in EMBEDDED
+        else load_benchmark(name, limit=limit, seed=seed, part=part)
+        for name, limit in wanted.items()
+    ]
 
 
 def _embedded(domain: str, split: str, seed: int, n: int) -> Benchmark:
@@ -245,6 +271,8 @@ class _BenchmarkSweep:
 
     def pieces(self, chunk: int, number: int) -> Iterator[Piece]:
         """What is still to score: item chunk by item chunk, plans grouped by what they lack of it."""
+        if self.options:
+            chunk = min(chunk, FREE_CHUNK)
         for start in range(0, len(self.item_ids), chunk):
             groups: dict[tuple[int, ...], list[PruningPlan]] = {}
             for plan_id, plan in self.distinct.items():

@@ -1,7 +1,7 @@
 """Our runs as result files of lmms-eval's layout, marked as Strata's, so that readers of those files take them.
 
-`config.model` is "strata", so that nobody takes them for what lmms-eval measured. Strata judges without keeping what
-was written, so the samples hold outcomes and no answers.
+`config.model` is "strata", so that nobody takes them for what lmms-eval measured. Where the gold answer was
+teacher-forced nothing was written, so the samples of such runs hold outcomes and no answers.
 """
 
 import json
@@ -68,7 +68,9 @@ def _write_run(
     for r in sorted(run, key=lambda r: r.n_scored):  # of two item sets of a benchmark, the one with more outcomes
         tasks[re.sub(r"[^\w.-]", "_", r.benchmark)] = r
     document = {
-        "results": {t: {"alias": t, f"{_metric(r)},none": r.score, "samples": r.n_scored} for t, r in tasks.items()},
+        "results": {
+            t: {"alias": t, f"{_metric(r)},none": r.graded_score, "samples": r.n_scored} for t, r in tasks.items()
+        },
         "group_subtasks": {t: [] for t in tasks},
         "configs": {t: _config(t, r, item_sets.get(r.data_hash)) for t, r in tasks.items()},
         "versions": dict.fromkeys(tasks, "Strata"),
@@ -115,18 +117,20 @@ def _config(task: str, record: "RunRecord", items: "ItemSet | None") -> dict[str
 
 def _rows(record: "RunRecord", items: "ItemSet | None") -> Iterable[dict[str, Any]]:
     known = {i.item_id: i for i in items.items} if items else {}
-    for place, (item_id, correct, nll) in enumerate(zip(record.item_ids, record.correct, record.gold_nll, strict=True)):
-        if correct is not None:
-            item = known.get(item_id)
+    outcomes = record.outcomes
+    for place, item_id in enumerate(record.item_ids):
+        if (outcome := outcomes.get(item_id)) is not None:
+            item, said = known.get(item_id), outcome.answer
             yield {
                 "doc_id": place,
                 "target": item.answer if item else "",
-                "filtered_resps": "",
+                "filtered_resps": said.text if said else "",
                 "doc_hash": NULL_HASH,
-                _metric(record): float(correct),
+                _metric(record): said.value if said else float(outcome.correct),
                 "input": item.question if item else "",
                 "strata_item": item_id,
-                "strata_gold_nll": number(nll),
+                "strata_gold_nll": number(outcome.gold_nll),
+                **({"strata_rule": said.rule, "strata_failure": said.failure} if said else {}),
             }
 
 
