@@ -65,17 +65,23 @@ def _render_job(job: Job) -> None:
         st.markdown(f"**{NAMES.get(kind, plain(kind))}**", width="content")
         st.badge(job.status, icon=icon, color=color)
         st.caption(f"{plain(described(job))} · started {job.started[:16].replace('T', ' ')} UTC", width="stretch")
-        if job.status == "running":
-            st.button("Cancel", key=f"cancel_{job.job_id}", icon=":material/stop:", on_click=_act, args=("cancel", job))
-        elif job.status != "done":
-            st.button(
-                "Resume",
-                key=f"resume_{job.job_id}",
-                icon=":material/play_arrow:",
-                help="Goes on from where it stopped.",
-                on_click=_act,
-                args=("resume", job),
+        if job.status != "done":
+            # both at any time: one that takes the other's place moves under the pointer, and the click is lost
+            running = job.status == "running"
+            buttons = (
+                ("cancel", ":material/stop:", running, "Keeps what it has finished."),
+                ("resume", ":material/play_arrow:", not running, "Goes on from where it stopped."),
             )
+            for what, sign, possible, says in buttons:
+                st.button(
+                    what.capitalize(),
+                    key=f"{what}_{job.job_id}",
+                    icon=sign,
+                    help=says,
+                    disabled=not possible,
+                    on_click=_act,
+                    args=(what, job),
+                )
         elif kind in NEXT:
             page, label = NEXT[kind]
             st.page_link(page, label=label, icon=":material/arrow_forward:", width="content")

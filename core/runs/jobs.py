@@ -162,7 +162,7 @@ def get_job(job_id: str) -> Job:
         said.get("total", 0),
         "stopping …" if stopping else said.get("what", ""),
         said.get("message", ""),
-        said.get("eta_s"),
+        None if stopping else said.get("eta_s"),
     )
 
 

@@ -78,9 +78,11 @@ def test_a_sweep_is_started_watched_cancelled_and_resumed(recorded, engine, open
     assert progress(at) == [(25, "1,200 of 4,800 · 7 plans on tiny-math · about 3 min left")]
     at.button(key="cancel_job0").click().run()
     assert fake_jobs.calls[1:] == [("cancel", "job0")]
+    assert at.button(key="cancel_job0").disabled and not at.button(key="resume_job0").disabled
     assert not progress(at) and "finished items are kept" in texts(at)
     at.button(key="resume_job0").click().run()
     assert fake_jobs.calls[2:] == [("resume", "job0")]
+    assert at.button(key="resume_job0").disabled and not at.button(key="cancel_job0").disabled
     assert len(progress(at)) == 1
     fake_jobs.set(status="done")
     at.run()

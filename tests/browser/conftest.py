@@ -3,6 +3,7 @@
 import pytest
 
 from core import settings
+from core.runs.jobs import cancel_job, list_jobs
 from tests.app.synthetic import write_recording
 from tests.browser.serve import browser_page, running_app
 
@@ -12,13 +13,18 @@ WAIT = 120_000  # ms; the machine may be busy
 @pytest.fixture(scope="session")
 def app(tmp_path_factory):
     """The real app over the recorded runs that ship, or over synthetic ones while there are none."""
-    environment = {"STRATA_HOME": str(tmp_path_factory.mktemp("home"))}
+    home = str(tmp_path_factory.mktemp("home"))
+    environment = {"STRATA_HOME": home}
     if not (settings.RECORDED_DIR / "tiny.runs.parquet").exists():
         recording = tmp_path_factory.mktemp("recording")
         write_recording(recording)
         environment["STRATA_RECORDED"] = str(recording)
     with running_app(environment) as address:
         yield address
+    with pytest.MonkeyPatch.context() as patch:  # a job outlives the app, and a test that failed
+        patch.setenv("STRATA_HOME", home)
+        for job in list_jobs():
+            cancel_job(job.job_id)
 
 
 @pytest.fixture
