@@ -15,7 +15,8 @@ from core.errors import StoreError, StrataError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from core.runs.records import ItemSet, RunRecord
+    from core.data.items import ItemSet
+    from core.runs.records import RunRecord
 
 FORMAT = "2"
 READABLE = ("1", FORMAT)
@@ -59,7 +60,8 @@ def load_recorded(path: Path) -> tuple[list["RunRecord"], dict[str, "ItemSet"]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from core.runs.records import ItemSet, RunRecord
+    from core.data.items import ItemSet
+    from core.runs.records import RunRecord
 
     path = Path(path)
     try:

@@ -22,7 +22,8 @@ from cache.parquet import load_recorded, write_runs
 from core.errors import StoreError
 
 if TYPE_CHECKING:
-    from core.runs.records import ItemSet, RunRecord
+    from core.data.items import ItemSet
+    from core.runs.records import RunRecord
     from core.runs.references import ReferenceScore
 
 __all__ = ["RunStore", "load_recorded", "store_state"]
@@ -257,7 +258,7 @@ class RunStore:
             self._cache.set(SCHEMA, SCHEMA_VERSION)
 
     def _items(self, value: Any) -> "ItemSet":
-        from core.runs.records import ItemSet
+        from core.data.items import ItemSet
 
         try:
             return ItemSet.from_dict(value)

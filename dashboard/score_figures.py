@@ -22,7 +22,7 @@ REGIME_COLORS = {
 }
 REGIME_INITIALS = {"ranking-sensitive": "R", "converged": "C", "structure-dominated": "S", "undetermined": "?"}
 STRIP = 0.075  # height of the regime row, in units of the score axis
-AXIS = {"score": "exact match ↑", "retention": "share of the full model's score ↑"}
+AXIS = {"score": "right answers ↑", "retention": "share of the full model's score ↑"}
 COSTS = {"decode FLOPs": "decode_flops", "parameters": "parameters"}
 COST_AXIS = {
     "decode_flops": "← decode FLOPs per token, estimated",

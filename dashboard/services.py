@@ -24,6 +24,7 @@ from PIL import Image
 
 from core import __version__, settings
 from core.data.images import open_image
+from core.data.items import BenchmarkItem, ItemSet
 from core.data.samples import DOMAINS, Sample, domain_tasks, draw_from_source, draw_samples
 from core.errors import CalibrationError, ModelError, SampleError, StoreError, StrataError
 from core.limits import Limits, load_limits
@@ -52,7 +53,7 @@ from core.runs.library import (
     with_own,
 )
 from core.runs.published import published_scores
-from core.runs.records import Answer, GenerationConfig, ItemSet, RunRecord, TokenEvent, outcomes_frame
+from core.runs.records import Answer, GenerationConfig, RunRecord, TokenEvent, outcomes_frame
 from core.runs.references import ReferenceScore
 from dashboard import results
 from dashboard.exports import Stage, build_zip
@@ -730,21 +731,43 @@ def _gallery(sources: tuple[str, ...], task: str | None) -> tuple[Sample, ...]:
 
 
 def sample(model_id: str, sample_id: str) -> Sample:
-    """A gallery sample, an item of a measured benchmark, or a calibration sample, picture included."""
+    """A gallery sample, an item of a measured benchmark, or a calibration sample, with the picture if it is here."""
     for known in gallery(model_id):
         if known.sample_id == sample_id:
             return known
     for items in item_sets(model_id).values():
         for item in items.items:
             if item.item_id == sample_id:
-                if item.source.startswith("drawn:"):
-                    return draw_from_source(item.source)
-                return Sample(item.item_id, items.domain, item.task, item.question, item.answer, None, item.source)
+                return _item_sample(items, item)
     for source in atlas_sources(model_id):
         for known in atlas(model_id, source).samples:
             if known.sample_id == sample_id and known.source.startswith("drawn:"):
                 return draw_from_source(known.source)
     raise StrataError(f"no sample '{sample_id[:32]}' here: pick one of the gallery")
+
+
+def _item_sample(items: ItemSet, item: BenchmarkItem) -> Sample:
+    if item.source.startswith("drawn:"):
+        return draw_from_source(item.source)
+    more = (item.choices, item.accepted, item.precision, items.metric)
+    picture = _benchmark_picture(items.benchmark, item.source, item.item_id)
+    return Sample(item.item_id, items.domain, item.task, item.question, item.answer, picture, item.source, *more)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _benchmark_picture(benchmark: str, source: str, item_id: str) -> Image.Image | None:
+    from core.data.benchmarks.loading import find_picture
+
+    with suppress(SampleError):  # its files are not on this machine, or are others now
+        return find_picture(benchmark, source, item_id)
+    return None
+
+
+def item_picture(model_id: str, item_id: str) -> Image.Image | None:
+    """The picture of a measured item; None where it has none, or its files are not on this machine."""
+    with suppress(StrataError):
+        return sample(model_id, item_id).image
+    return None
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)

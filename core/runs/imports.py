@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from core.data.interop import ImportedRun, ImportedSample, ImportedTask, ImportReport
 from core.data.interop.files import name
+from core.data.items import BenchmarkItem, ItemSet
 from core.errors import PlanError, StoreError
 from core.pruning.plan import PLAN_FILE, ModelSpec, PruningPlan
-from core.runs.records import BenchmarkItem, ItemAnswer, ItemSet, Outcome, RunRecord
+from core.runs.records import ItemAnswer, Outcome, RunRecord
 from core.runs.references import ReferenceScore
 from core.runs.sweep import FULL
 

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core import settings
+from core.data.items import ItemSet
 from core.data.samples import alternate
 from core.errors import CalibrationError
 from core.pruning.atlas import SimilarityAtlas
 from core.pruning.plan import PruningPlan
 from core.runs.published import published_scores
-from core.runs.records import ItemSet, RunRecord, outcomes_frame
+from core.runs.records import RunRecord, outcomes_frame
 from core.runs.references import ReferenceScore
 
 if TYPE_CHECKING:

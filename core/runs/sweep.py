@@ -17,6 +17,7 @@ import numpy as np
 
 from core import __version__
 from core.data.benchmarks import list_benchmarks, load_benchmark
+from core.data.items import BenchmarkItem, ItemSet
 from core.data.questions import domain_tasks
 from core.data.samples import DOMAINS, Sample, data_hash, draw_samples
 from core.errors import CalibrationError, PlanError, SampleError, StrataError, suggest
@@ -24,7 +25,7 @@ from core.pruning.atlas import SimilarityAtlas
 from core.pruning.criteria import build_plan, get_criterion
 from core.pruning.plan import PruningPlan, check_budget, protected_layers
 from core.runs.executors import Executor, LocalExecutor, Piece, Scorer
-from core.runs.records import BenchmarkItem, ItemSet, Outcome, RunRecord
+from core.runs.records import Outcome, RunRecord
 
 if TYPE_CHECKING:
     from cache.run_store import RunStore

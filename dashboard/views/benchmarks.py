@@ -113,9 +113,9 @@ def show_flips() -> None:
 
 
 def show_item(item, link: dict[str, str | list[str]]) -> None:
-    drawn = services.drawn_sample(item.source)
-    if drawn is not None:
-        st.image(drawn.image, width="stretch", alt=f"The picture of the question: {item.question}")
+    picture = services.item_picture(model_id, str(item.item_id))
+    if picture is not None:
+        st.image(picture, width="stretch", alt=f"The picture of the question: {item.question}")
     lost = item.change == "lost"
     st.badge("right → wrong" if lost else "wrong → right", color="red" if lost else "green")
     st.text(item.question)
@@ -234,7 +234,7 @@ def show_costs() -> None:
 
 model_id = widgets.header(
     "How much does each criterion keep?",
-    "Exact match of each measured plan with its 95 % Wilson interval. Higher is better; grey: what random plans reach. "
+    "Right answers of each measured plan, with 95 % Wilson intervals. Higher is better; grey: what random plans reach. "
     "Click a mark to see the items that flipped.",
 )
 try:

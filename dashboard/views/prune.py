@@ -129,7 +129,7 @@ else:
                 drawn(plan_figures.plan_score_chart, rows),
                 rows.drop(columns="criterion"),
                 name=f"plan-scores-{domain}",
-                alt_text=f"Measured exact match on {domain}: "
+                alt_text=f"Measured share of right answers on {domain}: "
                 + "; ".join(f"{r.plan} {plan_tables.interval_text(r.score, r.low, r.high)}" for r in rows.itertuples()),
                 columns=widgets.SHARES,
             )

@@ -6,8 +6,8 @@ import datasets
 import pytest
 
 from core.data.benchmarks import get_benchmark, load_benchmark
+from core.data.items import BenchmarkItem
 from core.data.scoring import METRICS, score_answer
-from core.runs.records import BenchmarkItem
 from tests.benchmark_fixtures import KEYS, TABLES, write_fixture
 
 

@@ -11,12 +11,13 @@ import pytest
 from cache import RunStore, load_recorded
 from core.analysis.comparisons import plan_answers
 from core.data.interop import ImportedRun, ImportedSample, ImportedTask, read_lmms_eval, write_lmms_eval
+from core.data.items import BenchmarkItem, ItemSet
 from core.errors import PlanError, StoreError
 from core.pruning.plan import PLAN_FILE, ModelSpec, PruningPlan
 from core.runs.imports import evaluated_plan, to_records
 from core.runs.library import comparable
 from core.runs.published import published_scores
-from core.runs.records import BenchmarkItem, ItemSet, RunRecord, outcomes_frame
+from core.runs.records import RunRecord, outcomes_frame
 from core.runs.references import ReferenceScore
 from core.vlm.card import passport
 

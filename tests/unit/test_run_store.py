@@ -23,9 +23,10 @@ from cache import RunStore, load_recorded
 from cache.disk import JSONBytesDisk
 from cache.keys import run_key
 from cache.run_store import store_state
+from core.data.items import BenchmarkItem, ItemSet
 from core.errors import StoreError
 from core.pruning.plan import ModelSpec, PruningPlan
-from core.runs.records import BenchmarkItem, ItemAnswer, ItemSet, RunRecord
+from core.runs.records import ItemAnswer, RunRecord
 
 SPEC = ModelSpec("tiny", "abc", "llava", 8, (), 800, (100,) * 8, "float32", "cpu")
 ITEMS = ItemSet(

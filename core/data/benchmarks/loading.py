@@ -25,18 +25,21 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Any
 
+from PIL import Image
+
 from core.data.benchmarks.local import open_local
-from core.data.benchmarks.pictures import LazySamples, Pictures
+from core.data.benchmarks.pictures import LazySamples, Pictures, decoded
 from core.data.benchmarks.registry import Benchmark, parse_name
 from core.data.benchmarks.rows import CALIBRATION_PERCENT, Ids, read_row, side_of
 from core.data.benchmarks.sources import find_source
 from core.data.benchmarks.tables import open_table, stream_rows
+from core.data.items import BenchmarkItem, ItemSet
 from core.data.samples import Sample, data_hash
 from core.errors import SampleError, suggest
-from core.runs.records import BenchmarkItem, ItemSet
 
 PARTS = ("test", "calibration", "held_out")
 STREAMED = 1000  # rows of a stream, unless a limit says otherwise
+MOST_REPEATS = 16  # of one content that are looked for
 STREAM_FACTOR = 40  # times the wanted rows: so many of a stream are looked at, at most
 
 
@@ -112,6 +115,32 @@ def load_benchmark(
         note=" ".join(n for n in notes if n),
     )
     return item_set, LazySamples(samples, pictures)
+
+
+def find_picture(name: str, source: str, sample_id: str) -> Image.Image | None:
+    """The picture of an item that was measured, from files on this machine: nothing is fetched.
+
+    Args:
+        name: the item set's benchmark.
+        source: the item's.
+    Returns:
+        None where the item has no picture.
+    Raises:
+        SampleError: the files are not here, or the row is another now; rows of a stream and of own tables cannot be
+            found again.
+    """
+    wanted = parse_name(name)
+    found = re.fullmatch(r"(.+)@([^@:]+):(.+)/([^/]+)/(\d+)", source)
+    if found is None or not wanted.benchmark.dataset or wanted.benchmark.streaming:
+        raise SampleError(f"the picture of {source} cannot be found again: load {name} anew")
+    _, revision, config, split, row = found.groups()
+    here = find_source(wanted.benchmark, config, split, revision, fetch=False)
+    table = open_table(wanted.benchmark, here)
+    item = read_row(wanted.benchmark, table[int(row)], source) if int(row) < len(table) else ""
+    ids = Ids()  # contents that come again are numbered
+    if isinstance(item, str) or all(ids.of(item) != sample_id for _ in range(MOST_REPEATS)):
+        raise SampleError(f"{source} is another row now: measure {name} again")
+    return decoded(item.image, source)
 
 
 def _collect(

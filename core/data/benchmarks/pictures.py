@@ -43,12 +43,20 @@ class Pictures:
         else:
             item = read_row(self._benchmark, self._table[self._rows[sample.sample_id]], sample.source)
             encoded = item.image if isinstance(item, Item) else None
-        if encoded is None:
-            return None
-        try:
-            return open_image(encoded, max_bytes=MAX_BYTES, max_pixels=MAX_PIXELS, max_side=MAX_SIDE, formats=FORMATS)
-        except SampleError as error:
-            raise SampleError(f"{sample.source}: {error}") from error
+        return decoded(encoded, sample.source)
+
+
+def decoded(encoded: bytes | None, source: str) -> Image.Image | None:
+    """
+    Raises:
+        SampleError: the picture is damaged or too large; the message begins with its source.
+    """
+    if encoded is None:
+        return None
+    try:
+        return open_image(encoded, max_bytes=MAX_BYTES, max_pixels=MAX_PIXELS, max_side=MAX_SIDE, formats=FORMATS)
+    except SampleError as error:
+        raise SampleError(f"{source}: {error}") from error
 
 
 class LazySamples(Sequence[Sample]):

@@ -39,8 +39,10 @@ class Source:
         return f"{self.dataset} (revision {self.revision}, {self.config}/{self.split})"
 
 
-def find_source(benchmark: Benchmark, config: str, split: str, revision: str) -> Source:
+def find_source(benchmark: Benchmark, config: str, split: str, revision: str, fetch: bool = True) -> Source:
     """
+    Args:
+        fetch: from the Hub, if the files are not on this machine.
     Raises:
         SampleError: the files are nowhere to be had; the message has the command that fetches them.
     """
@@ -52,7 +54,7 @@ def find_source(benchmark: Benchmark, config: str, split: str, revision: str) ->
     first: _UnavailableError | None = None
     for dataset in benchmark.ids:
         try:
-            commit, files = _from_hub(dataset, pattern, revision, benchmark.streaming)
+            commit, files = _from_hub(dataset, pattern, revision, benchmark.streaming, fetch)
         except _UnavailableError as error:
             first = first or error
         else:
@@ -60,13 +62,13 @@ def find_source(benchmark: Benchmark, config: str, split: str, revision: str) ->
     assert first is not None
     older = f" (or its other id {', '.join(benchmark.aliases)})" if benchmark.aliases else ""
     at = "" if revision == "main" else f" --revision {revision}"
-    fetch = (
+    command = (
         f"run hf download {benchmark.dataset} --repo-type dataset{at} --include '{pattern}' with HF_HUB_OFFLINE unset, "
         "and copy its cache here if this machine has no network; or put a mirror into STRATA_DATASETS"
     )
     raise SampleError(
         f"{benchmark.key} needs {benchmark.dataset}{older}, configuration {config}, split {split}, but {first.why}: "
-        + (first.advice.format(key=benchmark.key) or fetch)
+        + (first.advice.format(key=benchmark.key) or command)
     ) from first
 
 
@@ -89,7 +91,7 @@ def _is_of(name: str, split: str) -> bool:
     return re.fullmatch(rf"{re.escape(split)}([-_.].*)?\.parquet|{re.escape(split)}\.parquet", name) is not None
 
 
-def _from_hub(dataset: str, pattern: str, revision: str, streaming: bool) -> tuple[str, tuple[str, ...]]:
+def _from_hub(dataset: str, pattern: str, revision: str, streaming: bool, fetch: bool) -> tuple[str, tuple[str, ...]]:
     """The commit and its files in the cache, fetched if they are not there yet; of a stream, the files' addresses.
 
     A commit that is cached is not asked for again; a branch is, unless the Hub cannot be reached.
@@ -100,10 +102,12 @@ def _from_hub(dataset: str, pattern: str, revision: str, streaming: bool) -> tup
 
     wanted = glob.escape(pattern).replace("[*]", "*")
     cached, lacking = _cached(dataset, wanted, revision)
-    if cached and (constants.HF_HUB_OFFLINE or cached[0] == revision):
+    online = fetch and not constants.HF_HUB_OFFLINE
+    if cached and (not online or cached[0] == revision):
         return cached
-    if constants.HF_HUB_OFFLINE:
-        raise _UnavailableError(f"HF_HUB_OFFLINE is set and its cache lacks {lacking}")
+    if not online:
+        why = "HF_HUB_OFFLINE is set and its cache" if fetch else "the Hub's cache on this machine"
+        raise _UnavailableError(f"{why} lacks {lacking}")
     try:
         info = HfApi().dataset_info(dataset, revision=revision, timeout=TIMEOUT)
         names = [sibling.rfilename for sibling in info.siblings or []]

@@ -17,7 +17,8 @@ from core.data.interop.files import name, number
 from core.errors import StoreError
 
 if TYPE_CHECKING:
-    from core.runs.records import ItemSet, RunRecord
+    from core.data.items import ItemSet
+    from core.runs.records import RunRecord
 
 NULL_HASH = "74234e98afe7498fb5daf1f36ac2d78acc339464f950703b8c019892f982b90b"  # sha256 of "null": theirs is no other
 
