@@ -1,36 +1,16 @@
-"""Metrics by name: how a text is judged against a gold answer. They describe themselves, as criteria do.
+"""Metrics by name, and those on letters and words: how a text is judged against a gold answer.
 
-A metric first reads what the answer says (`reading_answers`, `reading_numbers`) and then compares it. The rule of a
-score names both, so that a reader sees a strict match apart from a relaxed one, and a change of format apart from a
-change of answers.
+They describe themselves, as criteria do. A metric first reads what the answer says (`reading_answers`) and then
+compares it. The rule of a score names both, so that a reader sees a strict match apart from a relaxed one, and a change
+of format apart from a change of answers. Those on numbers are in `math_metrics`; `scoring` knows all of them.
 """
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from itertools import chain
+from dataclasses import dataclass
 from string import ascii_uppercase
 
-from core.data.math_answers import latex_in, same_value
-from core.data.reading_answers import (
-    BOXED,
-    LAST_LINE,
-    STATED,
-    Reading,
-    bare,
-    pieces,
-    plain,
-    read_letter,
-    read_yes_no,
-)
-from core.data.reading_numbers import (
-    Number,
-    joined,
-    near_number,
-    numbers_in,
-    same_number,
-    whole_number,
-)
+from core.data.reading_answers import LAST_LINE, Reading, bare, pieces, plain, read_letter, read_yes_no
 from core.data.vqa_answers import soft_accuracy
 
 NUMBER = re.compile(r"\d+(?:[.:]\d+)*")  # 7, 3.5, 10:35
@@ -71,6 +51,9 @@ class Score:
     parsed: str = ""
 
 
+Judge = Callable[[str, Gold], Score]
+
+
 @dataclass(frozen=True)
 class Metric:
     """How answers are judged.
@@ -81,7 +64,7 @@ class Metric:
 
     name: str
     label: str
-    judge: Callable[[str, Gold], Score]
+    judge: Judge
     whole: bool = False
 
     @property
@@ -100,25 +83,23 @@ class Metric:
 METRICS: dict[str, Metric] = {}
 
 
-def metric(
-    name: str, label: str, whole: bool = False
-) -> Callable[[Callable[[str, Gold], Score]], Callable[[str, Gold], Score]]:
-    def register(judge: Callable[[str, Gold], Score]) -> Callable[[str, Gold], Score]:
+def metric(name: str, label: str, whole: bool = False) -> Callable[[Judge], Judge]:
+    def register(judge: Judge) -> Judge:
         METRICS[name] = Metric(name, label, judge, whole)
         return judge
 
     return register
 
 
-def _right(rule: str, parsed: str, how: str = "") -> Score:
+def right(rule: str, parsed: str, how: str = "") -> Score:
     return Score(True, f"{rule} ({how})" if how else rule, "correct", 1.0, parsed[:200])
 
 
-def _wrong(rule: str, parsed: str, how: str = "") -> Score:
+def wrong(rule: str, parsed: str, how: str = "") -> Score:
     return Score(False, f"{rule} ({how})" if how else rule, "wrong", 0.0, parsed[:200])
 
 
-def _unparsable(rule: str) -> Score:
+def unparsable(rule: str) -> Score:
     return Score(False, rule, "unparsable")
 
 
@@ -128,7 +109,7 @@ def exact_match(answer: str, gold: Gold) -> Score:
     given, wanted = answer.strip(), gold.answer.strip()
     if given == wanted:
         rule = "the same text" if answer == gold.answer else "the same text after trimming spaces"
-        return Score(True, rule, "correct", 1.0, given)
+        return Score(True, rule, "correct", 1.0)
     if not given:
         return Score(False, "nothing was answered", "empty")
     if given.casefold() == wanted.casefold():
@@ -147,18 +128,18 @@ def exact_match(answer: str, gold: Gold) -> Score:
 @metric("multiple_choice", "Multiple choice")
 def multiple_choice(text: str, gold: Gold) -> Score:
     """The letter of the right option, read from the answer by layers; never guessed."""
-    wanted = _gold_letter(gold) or gold.answer.strip().upper()
+    wanted = gold_letter(gold) or gold.answer.strip().upper()
     last = max("J", wanted) if len(wanted) == 1 and wanted in ascii_uppercase else "J"
-    return _letter_score(read_letter(text, gold.choices, last), wanted)
+    return letter_score(read_letter(text, gold.choices, last), wanted)
 
 
-def _letter_score(read: Reading | None, wanted: str) -> Score:
+def letter_score(read: Reading | None, wanted: str) -> Score:
     if read is None:
-        return _unparsable("no option, or more than one, could be read")
-    return _right(read.rule, read.value) if read.value == wanted else _wrong("another option", read.value, read.rule)
+        return unparsable("no option, or more than one, could be read")
+    return right(read.rule, read.value) if read.value == wanted else wrong("another option", read.value, read.rule)
 
 
-def _gold_letter(gold: Gold) -> str:
+def gold_letter(gold: Gold) -> str:
     """The letter of the gold option, which may be given by its text; "" if the question has no options."""
     answer = gold.answer.strip()
     if re.fullmatch("[A-Z]", answer) and (not gold.choices or answer <= ascii_uppercase[len(gold.choices[:26]) - 1]):
@@ -170,25 +151,7 @@ def _gold_letter(gold: Gold) -> str:
 @metric("choice_or_text", "Multiple choice, or a short text")
 def choice_or_text(text: str, gold: Gold) -> Score:
     """The letter of the right option where there are options; else the same text, as in Short answer."""
-    return multiple_choice(text, gold) if _gold_letter(gold) else short_answer(text, gold)
-
-
-@metric("choice_or_math", "Multiple choice, or mathematics")
-def choice_or_math(text: str, gold: Gold) -> Score:
-    """The letter of the right option or its value where there are options; else as in Mathematics."""
-    wanted = _gold_letter(gold)
-    if not wanted:
-        return math(text, gold)
-    score = multiple_choice(text, gold)
-    if score.outcome != "unparsable" or not gold.choices:
-        return score
-    for piece in pieces(text):
-        explicit = piece.rule in (BOXED, STATED) or whole_number(piece.value) or latex_in(piece.value)
-        equal = [i for i, c in enumerate(gold.choices[:26]) if (s := _compare(piece, Gold(c))) and s.correct]
-        if explicit and len(equal) == 1:
-            how = "the only option of the same value"
-            return _letter_score(Reading(ascii_uppercase[equal[0]], how), wanted)
-    return score
+    return multiple_choice(text, gold) if gold_letter(gold) else short_answer(text, gold)
 
 
 @metric("yes_no", "Yes or no")
@@ -196,9 +159,9 @@ def yes_no(text: str, gold: Gold) -> Score:
     """Yes or no: the first word, else what is stated, else the only one of the two that occurs."""
     read = read_yes_no(text)
     if read is None:
-        return _unparsable("neither yes nor no could be read")
+        return unparsable("neither yes nor no could be read")
     same = read.value == gold.answer.strip(" .").casefold()
-    return _right(read.rule, read.value) if same else _wrong("the other one", read.value, read.rule)
+    return right(read.rule, read.value) if same else wrong("the other one", read.value, read.rule)
 
 
 # ------------------------------------------------------------------------------------------------ texts
@@ -211,12 +174,12 @@ def short_answer(text: str, gold: Gold) -> Score:
     whole = Reading(" ".join(text.split()), "")
     for piece in [whole, *(p for p in parts if p.rule != LAST_LINE)]:
         for wanted in (gold.answer, *gold.accepted):
-            if rule := _same_text(piece.value, wanted):
-                return _right(rule, piece.value, piece.rule)
-    return _wrong("another text", parts[0].value)
+            if rule := same_text(piece.value, wanted):
+                return right(rule, piece.value, piece.rule)
+    return wrong("another text", parts[0].value)
 
 
-def _same_text(given: str, gold: str) -> str:
+def same_text(given: str, gold: str) -> str:
     if given.strip() == gold.strip():
         return "the same text"
     wanted = _words(gold)
@@ -238,105 +201,3 @@ def vqa_accuracy(text: str, gold: Gold) -> Score:
     rule = f"given by {n} of {len(annotators)} annotators" if n else "given by no annotator"
     right = value >= 0.5
     return Score(right, rule, "correct" if right else "wrong", float(value), text[:200])
-
-
-# ------------------------------------------------------------------------------------------------ numbers, mathematics
-
-
-@metric("number", "Number")
-def number(text: str, gold: Gold) -> Score:
-    """The same number, rounded if the question says so; units, currency and thousands commas aside."""
-    return _first_right(text, gold, _number)
-
-
-def _number(text: str, gold: Gold) -> Score:
-    wanted = whole_number(gold.answer)
-    if wanted is None:
-        return short_answer(text, replace(gold, accepted=()))
-    found = _read_number(text)
-    if found is None:
-        return _unparsable("no number could be read")
-    rule = same_number(found[0], wanted, gold.precision)
-    return _right(rule, found[0].text, found[1]) if rule else _wrong("another number", found[0].text, found[1])
-
-
-@metric("relaxed_accuracy", "Relaxed accuracy")
-def relaxed_accuracy(text: str, gold: Gold) -> Score:
-    """A number within 5 % of the gold one (years, too); other answers as in Short answer."""
-    return _first_right(text, gold, _relaxed)
-
-
-def _relaxed(text: str, gold: Gold) -> Score:
-    wanted = whole_number(gold.answer, units=False)
-    if wanted is None:
-        return short_answer(text, replace(gold, accepted=()))
-    found = _read_number(text)
-    if found is None:
-        return _unparsable("no number could be read")
-    given, how = found
-    if rule := same_number(given, wanted) or near_number(given, wanted):
-        return _right(rule, given.text, how)
-    return _wrong("more than 5 % off the gold number" if wanted.value else "another number", given.text, how)
-
-
-def _read_number(text: str) -> tuple[Number, str] | None:
-    """The number that is boxed, stated, the whole answer, or the last of the last line that has one; and how it was."""
-    lines = (Reading(line, LAST_LINE) for line in reversed(text.split("\n")))
-    return next((found for piece in chain(pieces(text), lines) if (found := _number_of(piece))), None)
-
-
-def _number_of(piece: Reading) -> tuple[Number, str] | None:
-    """The number in a part of an answer: all of a box; the first that is stated; the last of a line."""
-    value = piece.value.rpartition("=")[2]
-    if whole := whole_number(value):
-        return whole, piece.rule
-    if piece.rule == BOXED or joined(value) or not (found := numbers_in(value)):
-        return None
-    return (found[0], STATED) if piece.rule == STATED else (found[-1], "the last number")
-
-
-@metric("math", "Mathematics")
-def math(text: str, gold: Gold) -> Score:
-    """The same number, or LaTeX of the same value, set, interval or equation; other answers as texts."""
-    return _first_right(text, gold, _math)
-
-
-def _math(text: str, gold: Gold) -> Score:
-    for piece in pieces(text):
-        if score := _compare(piece, gold):
-            return score
-    if whole_number(gold.answer):
-        return _number(text, gold)
-    return _unparsable("no formula could be read") if latex_in(gold.answer) else short_answer(text, gold)
-
-
-def _compare(piece: Reading, gold: Gold) -> Score | None:
-    """The score of a part of an answer; None if nothing in it can be compared with the gold answer."""
-    wanted = whole_number(gold.answer)
-    if not wanted and not latex_in(gold.answer):
-        rule = _same_text(piece.value, gold.answer)
-        return _right(rule, piece.value, piece.rule) if rule else None
-    if _compact(piece.value) == _compact(gold.answer):
-        return _right("the same text", piece.value, piece.rule)
-    if wanted and (found := _number_of(piece)):
-        rule = same_number(found[0], wanted, gold.precision)
-        return _right(rule, found[0].text, found[1]) if rule else _wrong("another number", found[0].text, found[1])
-    shown = re.findall(r"\$[^$]{1,300}\$|\\\(.{1,300}?\\\)|\\\[.{1,300}?\\\]", piece.value)[-1:]
-    for part in [piece.value, *shown, piece.value.rpartition("=")[2]]:
-        formula = part.split("\\approx")[0]
-        same = same_value(gold.answer, formula, gold.precision)
-        if same is not None:
-            return (
-                _right("the same value", formula, piece.rule) if same else _wrong("another value", formula, piece.rule)
-            )
-    return None
-
-
-def _compact(text: str) -> str:
-    return "".join(bare(text).split())  # brackets stay: (1, 2) is not [1, 2]
-
-
-def _first_right(text: str, gold: Gold, judge: Callable[[str, Gold], Score]) -> Score:
-    """The score by the first gold answer that is met, else by the first of them."""
-    scores = [judge(text, replace(gold, answer=answer, accepted=())) for answer in (gold.answer, *gold.accepted)]
-    return next((score for score in scores if score.correct), scores[0])

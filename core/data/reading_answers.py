@@ -169,7 +169,7 @@ def _stated_letter(text: str, letters: str) -> str | None:
     # lower case only in brackets, or at the end of a line: elsewhere it is a word
     spoken = re.compile(
         rf"[(\[{{] ?([{letters}{letters.lower()}]) ?[)\]}}]"
-        rf"|([{letters}])(?![A-Za-z0-9]|['’]\w)|([{letters[1:].lower()}])(?=[.!]?(?:\n|$))"
+        rf"|([{letters}])(?![A-Za-z0-9]|['’]\w)|(?!a)([{letters.lower()}])(?=[.!]?(?:\n|$))"
     )
     for keyword in reversed(list(_KEYWORD.finditer(text))):
         filler = _FILLER.match(text, keyword.end())

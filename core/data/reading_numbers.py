@@ -27,7 +27,7 @@ _NUMBER = re.compile(
     r"(?P<percent> ?(?:%|per ?cent\b))?"
 )
 _ATTACHED = re.compile(r"(?:[cmkµ]?m|[mk]?g|m?[sl]|ml|in|ft|lbs?|h|hrs?|min|mph|°[CF]?)(?![A-Za-z(])")  # as in 12cm
-_UNIT = re.compile(r"(?:[ °][A-Za-z°µ/.² ³]*(?:\^\{?-?\d\}?)?)?\.?")  # " square units", " cm^2", "°"
+_UNIT = re.compile(r"(?:(?! [bknxyz]\b)[ °][A-Za-z°µ/.² ³]*(?:\^\{?-?\d\}?)?)?\.?")  # " square units", " cm^2", "°"
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def _stands(found: re.Match[str], text: str) -> bool:
         return False
     attached = _ATTACHED.match(after)
     after = after[attached.end() :] if attached else after
-    if re.match(r"[A-Za-z(\\^_{]|[.,:/-]\d| ?[+*×·÷^\\]| ?- ?\d", after):
+    if re.match(r"[A-Za-z(\\^_{]| [bknxyz]\b(?! \d)|[.,:/-]\d| ?[+*×·÷^\\]| ?- ?\d", after):
         return False
     inside = re.search(r"[(\[{]([^()\[\]{}]*)$", before)  # a pair or a list: (3, 4)
     return not (inside and "," in inside[1] + re.split(r"[)\]}]", after)[0])

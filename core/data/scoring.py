@@ -1,15 +1,16 @@
 """How an answer is judged against a gold answer, and how a wrong one fails. Text only, no torch.
 
-This is the front of the metrics in `core.data.metrics`. Exact match here and in a sweep agree. A sweep teacher-forces
-the gold answer and asks that every token of it, the end token included, is the likeliest one; that is so if and only if
-greedy decoding writes those tokens and then stops. So `failure_kind` calls an answer right ("") when its text is the
-gold text and it ended by itself. Two things could part them, both rare: other tokens that spell the same text, and two
-tokens that are equally likely up to rounding.
+This is the front of the metrics in `metrics` and `math_metrics`. Exact match here and in a sweep agree. A sweep
+teacher-forces the gold answer and asks that every token of it, the end token included, is the likeliest one; that is so
+if and only if greedy decoding writes those tokens and then stops. So `failure_kind` calls an answer right ("") when its
+text is the gold text and it ended by itself. Two things could part them, both rare: other tokens that spell the same
+text, and two tokens that are equally likely up to rounding.
 """
 
 import re
 from typing import Protocol
 
+import core.data.math_metrics  # noqa: F401 - registers its metrics
 from core.data.metrics import METRICS, Gold, Metric, Score
 from core.errors import SampleError, suggest
 
