@@ -88,7 +88,8 @@ def score_plans(
         done += len(rows)
         if progress is not None:
             progress(done, len(samples))
-    order = [distinct.index(p.kept) for p in plans]
+    place = {kept: row for row, kept in enumerate(distinct)}
+    order = [place[p.kept] for p in plans]
     return PlanScores(tuple(plans), tuple(s.sample_id for s in samples), correct[order], nll[order], passes)
 
 
