@@ -87,6 +87,9 @@ def detect_regimes(
         benchmark = outcomes.benchmark[counted].astype("category").cat.codes.astype(np.int64)
         items = benchmark * len(table.item_id.cat.categories) + table.item_id.cat.codes
         table["item_id"] = items.astype("category")
+        # Plans are compared on items that all have: a benchmark that few have come to would leave but these few.
+        plans = table.plan_id.cat.codes.groupby([table.n_drop, benchmark]).transform("nunique")
+        table = table[plans * 2 >= plans.groupby(table.n_drop).transform("max")]
     tests = [
         _test_budget(_table(table[table.n_drop == k]), k, set(domain_aware), own, floor, level, n_boot, seed)
         for k in sorted(set(table.n_drop.tolist()))

@@ -231,6 +231,18 @@ def test_items_of_two_benchmarks_may_have_the_same_id() -> None:
     assert found == expected
 
 
+def test_a_benchmark_that_few_plans_have_come_to_does_not_count_yet() -> None:
+    both = sweep(0, RANK, n_items=550)
+    both["plan_id"], both["item_id"] = both.plan_id.astype(str), both.item_id.astype(str)
+    first = both.item_id.isin(sorted(both.item_id.unique())[:150])
+    one, two = both[first].assign(benchmark="x"), both[~first].assign(benchmark="y")
+    begun = two[two.plan_id.isin(sorted(one.plan_id.unique())[:8])]
+    found = detect_regimes(pd.concat([begun, one]), n_boot=50)
+    assert found.budgets[0].evidence["n_items"] == 150
+    assert found == detect_regimes(one, n_boot=50)
+    assert detect_regimes(pd.concat([two, one]), n_boot=50).budgets[0].evidence["n_items"] == 550
+
+
 def test_a_plan_measured_again_under_another_calibration_counts_once() -> None:
     one = sweep(0)
     again = one[one.criterion != "random"].assign(similarity_dropped=lambda d: d.similarity_dropped + 0.01)
