@@ -9,6 +9,8 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
+from core.errors import StoreError
+
 if TYPE_CHECKING:
     from core.runs.records import RunRecord
 
@@ -22,6 +24,8 @@ SCHEMA = "meta:schema"
 
 
 def run_key(record: "RunRecord") -> str:
+    if "\t" in record.model.model_id + record.benchmark:
+        raise StoreError("the names of models and benchmarks hold no tab: rename the folder or the table")
     return run_prefix(record.model.model_id, record.benchmark) + record.run_id
 
 

@@ -20,7 +20,13 @@ if TYPE_CHECKING:
 
 FORMAT = "2"
 READABLE = ("1", FORMAT)
-OPTIONAL = ("attention", "hardware", "max_new_tokens", "answers")  # columns that files of earlier versions lack
+OPTIONAL = (
+    "attention",
+    "hardware",
+    "max_new_tokens",
+    "answers",
+    "graded",
+)  # columns that files of earlier versions lack
 FORMAT_KEY = b"strata_runs_format"
 MAX_FILE_BYTES = 256 * 2**20
 MAX_VALUES = 50_000_000  # list elements count; a small file can claim any number of them
@@ -41,7 +47,7 @@ def write_runs(path: Path, records: Iterable["RunRecord"], item_sets: Mapping[st
         rows.append(row)
     table = pa.Table.from_pylist(rows, schema=_schema())
     path.parent.mkdir(parents=True, exist_ok=True)
-    tmp = path.with_name(path.name + ".tmp")
+    tmp = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         pq.write_table(table, tmp, compression="zstd", compression_level=15, row_group_size=ROW_GROUP)
         os.replace(tmp, path)
@@ -127,7 +133,7 @@ def _schema(without: Collection[str] = ()) -> "pa.Schema":
     columns += [("similarity_dropped", pa.float64())]
     columns += [(name, text) for name in ("device", "hardware", "created", "version", "origin", "item_set")]
     answer = pa.struct([("text", text), ("rule", text), ("failure", text), ("value", pa.float64())])
-    columns += [("max_new_tokens", number), ("answers", pa.list_(answer))]
+    columns += [("max_new_tokens", number), ("answers", pa.list_(answer)), ("graded", pa.float64())]
     return pa.schema([c for c in columns if c[0] not in without], metadata={FORMAT_KEY: FORMAT.encode()})
 
 

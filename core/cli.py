@@ -430,7 +430,10 @@ def parse_budgets(text: str) -> list[int]:
     try:
         for part in text.split(","):
             first, _, last = part.partition("-")
-            budgets |= set(range(int(first), int(last or first) + 1))
+            counts = range(int(first), int(last or first) + 1)
+            if not counts:
+                raise ValueError(part)
+            budgets |= set(counts)
     except ValueError:
         raise PlanError(f"budgets '{text}' are not a list of counts: give for example 1-8,10") from None
     if not budgets:
@@ -543,7 +546,15 @@ def sweep(
     }
     if as_json:
         scores = [
-            {"run_id": r.run_id, "benchmark": r.benchmark, "score": r.score, "n": r.n_scored, **r.plan.to_dict()}
+            {
+                "run_id": r.run_id,
+                "benchmark": r.benchmark,
+                "metric": r.metric,
+                "score": r.score,
+                "graded_score": r.graded_score,
+                "n": r.n_scored,
+                **r.plan.to_dict(),
+            }
             for r in report.records
         ]
         print_json({**summary, "scores": scores})
@@ -556,7 +567,9 @@ def sweep(
         for heading in ("criterion", *map(str, columns)):
             table.add_column(heading, justify="right" if heading != "criterion" else "left")
         for name in dict.fromkeys(r.plan.criterion for r in rows):
-            scored = {k: [r.score for r in rows if (r.plan.criterion, r.plan.n_drop) == (name, k)] for k in columns}
+            scored = {
+                k: [r.graded_score for r in rows if (r.plan.criterion, r.plan.n_drop) == (name, k)] for k in columns
+            }
             cells = [f"{sorted(v)[len(v) // 2]:.2f}" if v else "" for v in scored.values()]
             table.add_row("random, median" if name == "random" else name, *cells)
         out.print(table)

@@ -64,6 +64,7 @@ def _row(r: RunRecord) -> dict[str, Any]:
         "benchmark": r.benchmark,
         "metric": r.metric,
         "score": r.score,
+        "graded_score": r.graded_score,
         "n": r.n_scored,
         "complete": r.complete,
         "device": r.device,
@@ -82,7 +83,7 @@ def runs_show(run_id: str, as_json: JsonOption = False) -> None:
     record = library.with_answers(found[0])
     failures = [a.failure for a in record.answers if a and a.failure]
     counts = {kind: failures.count(kind) for kind in sorted(set(failures))}
-    graded = {"graded_score": record.graded_score, "failures": counts} if record.answers else {}
+    graded = {"failures": counts} if record.answers else {}
     if as_json:
         print_json({"run_id": record.run_id, **graded, **record.to_dict()})
         return

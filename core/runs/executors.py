@@ -151,8 +151,9 @@ class RayExecutor(Executor):
     def map(
         self, pieces: Sequence[Piece], *, progress: Callable[[Piece, int], None], should_stop: Callable[[], bool]
     ) -> Iterator[tuple[Piece, Any]]:
-        todo, losses = deque(pieces), Counter[Piece | None]()
-        while todo or any(piece for _, piece in self._busy.values()):
+        # Workers may still be at pieces of an earlier call that was stopped: those are nobody's now.
+        todo, asked, losses = deque(pieces), set(pieces), Counter[Piece | None]()
+        while todo or any(piece in asked for _, piece in self._busy.values()):
             while todo and self._idle:
                 self._give(self._idle.pop(), todo.popleft())
             finished, _ = self._ray.wait(list(self._busy), timeout=POLL_S)
@@ -172,7 +173,7 @@ class RayExecutor(Executor):
                             f"{MOST_LOSSES} workers were lost over {over}, perhaps out of memory: use fewer --workers; "
                             f"finished items are kept ({error})"
                         ) from None
-                    if piece is not None:
+                    if piece in asked:
                         todo.appendleft(piece)
                     self._start_worker()
                     continue
@@ -187,7 +188,7 @@ class RayExecutor(Executor):
                     self._give(worker, todo.popleft())
                 else:
                     self._idle.append(worker)
-                if piece is not None:
+                if piece in asked:
                     yield piece, result
 
     def close(self) -> None:

@@ -166,11 +166,11 @@ def measured_scores(plan: PruningPlan, revision: str) -> dict[str, dict[str, Any
         most scored items counts.
     """
     runs = [r for r in all_runs(plan.model_id)[0] if r.model.revision == revision]
-    full = {_setting(r): r.score for r in runs if not r.plan.n_drop}
+    full = {_setting(r): r.graded_score for r in runs if not r.plan.n_drop}
     ours = (r for r in runs if r.plan.plan_id == plan.plan_id)
     return {  # the last run of a benchmark stays
         r.benchmark: {
-            "score": r.score,
+            "score": r.graded_score,
             **({"full_model": full[_setting(r)]} if _setting(r) in full else {}),
             "n": r.n_scored,
             "metric": r.metric,

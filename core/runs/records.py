@@ -52,6 +52,8 @@ class RunRecord:
         item_ids: the items, in order.
         max_new_tokens: of freely written answers; 0 where the gold answer was teacher-forced.
         answers: what was written, one entry per item like `correct`; empty for teacher-forced runs, and in listings.
+        graded: mean of the metric's values where answers were written freely. VQA accuracy is graded: there `correct`
+            means from 0.5 on.
     """
 
     model: ModelSpec
@@ -71,6 +73,7 @@ class RunRecord:
     origin: str = "measured"  # measured | imported | published
     max_new_tokens: int = 0
     answers: tuple[ItemAnswer | None, ...] = field(default=(), repr=False)
+    graded: float | None = None
 
     def __post_init__(self) -> None:
         lengths = {len(self.item_ids), len(self.correct), len(self.gold_nll), len(self.answers or self.item_ids)}
@@ -115,9 +118,8 @@ class RunRecord:
 
     @property
     def graded_score(self) -> float:
-        """Mean of the metric's values where answers were written freely (VQA accuracy is graded), else the score."""
-        values = [a.value for a in self.answers if a is not None]
-        return sum(values) / len(values) if values else self.score
+        """The metric's own mean: `graded`, or the score where there is none."""
+        return self.score if self.graded is None else self.graded
 
     @property
     def outcomes(self) -> dict[str, Outcome]:
@@ -133,11 +135,13 @@ class RunRecord:
         held = {**self.outcomes, **outcomes}
         found = [held.get(i) for i in self.item_ids]
         answers = tuple(o.answer if o else None for o in found)
+        values = [a.value for a in answers if a is not None]
         return replace(
             self,
             correct=tuple(o.correct if o else None for o in found),
             gold_nll=tuple(o.gold_nll if o else None for o in found),
-            answers=answers if any(answers) else (),
+            answers=answers if values else (),
+            graded=sum(values) / len(values) if values else self.graded,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -159,6 +163,7 @@ class RunRecord:
             "version": self.version,
             "origin": self.origin,
             **({"max_new_tokens": self.max_new_tokens} if self.max_new_tokens else {}),
+            **({"graded": self.graded} if self.graded is not None else {}),
             **({"answers": [a and vars(a) for a in self.answers]} if self.answers else {}),
         }
 

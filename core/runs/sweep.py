@@ -8,7 +8,7 @@ import math
 import re
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import count
 from typing import TYPE_CHECKING, Any, overload
@@ -257,18 +257,34 @@ class _BenchmarkSweep:
         store.put_items(items)
 
     def _recall(self) -> None:
-        """Take over what the store holds of this model and these items, whatever criterion it was filed under."""
-        held: dict[str, RunRecord] = {}
+        """Take over what the store holds of this model and these items, whatever criterion it was filed under, and in
+        whatever set, as long as an item is the same there."""
         items, spec = self.items, self.spec
-        ours = (spec.revision, spec.dtype, spec.device, items.data_hash, items.metric, items.max_new_tokens, "measured")
-        for r in self.store.records(spec.model_id, items.benchmark, answers=bool(items.max_new_tokens)):
-            setting = (r.model.revision, r.model.dtype, r.device, r.data_hash, r.metric, r.max_new_tokens, r.origin)
-            if setting == ours:
-                held[r.run_id] = r
-                self.outcomes.get(r.plan.plan_id, {}).update(r.outcomes)
-        # A finished record keeps the date and device of its own measurement.
-        self.blank = [held.get(r.run_id, r) for r in self.blank]
-        self._save({r.plan.plan_id for r in self.blank if r.n_scored < len(self.outcomes[r.plan.plan_id])})
+        ours = (spec.revision, spec.dtype, spec.device, items.metric, items.max_new_tokens, "measured")
+        found = [
+            r
+            for r in self.store.records(spec.model_id, items.benchmark, answers=bool(items.max_new_tokens))
+            if (r.model.revision, r.model.dtype, r.device, r.metric, r.max_new_tokens, r.origin) == ours
+        ]
+        shared = {data_hash: self._shared_items(data_hash) for data_hash in {r.data_hash for r in found}}
+        for r in sorted(found, key=lambda r: r.data_hash == items.data_hash):  # what this very set gave comes last
+            known = {i: o for i, o in r.outcomes.items() if i in shared[r.data_hash]}
+            self.outcomes.get(r.plan.plan_id, {}).update(known)
+        held, stale = {r.run_id: r for r in found}, set()
+        for n, r in enumerate(self.blank):
+            if r.run_id in held:
+                # A finished record keeps the date and device of its own measurement, but no earlier atlas's similarity.
+                self.blank[n] = before = held[r.run_id]
+                if not math.isnan(r.similarity_dropped) and r.similarity_dropped != before.similarity_dropped:
+                    self.blank[n] = replace(before, similarity_dropped=r.similarity_dropped)
+                    stale.add(r.plan.plan_id)
+        lacking = {r.plan.plan_id for r in self.blank if r.n_scored < len(self.outcomes[r.plan.plan_id])}
+        self._save(stale | lacking)
+
+    def _shared_items(self, data_hash: str) -> set[str]:
+        """Ids of our items that another set of this benchmark has too, word for word."""
+        other = self.items if data_hash == self.items.data_hash else self.store.items(data_hash)
+        return {i.item_id for i in set(self.items.items) & set(other.items)} if other else set()
 
     def pieces(self, chunk: int, number: int) -> Iterator[Piece]:
         """What is still to score: item chunk by item chunk, plans grouped by what they lack of it."""

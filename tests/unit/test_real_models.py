@@ -19,7 +19,7 @@ from tests.unit.test_cli import home, run
 
 __all__ = ["home"]  # a fixture
 
-THREE = ("scienceqa", "chartqa", "mathvista")
+THREE = ("scienceqa", "chartqa", "realworldqa")
 
 
 @pytest.fixture(scope="module")

@@ -68,10 +68,12 @@ def store(tmp_path: Path) -> Any:
 
 def free_record(scored: str = "10?1", **changes: Any) -> RunRecord:
     said = tuple(
-        None if c == "?" else ItemAnswer(f"it is {k}", "the last number", "" if c == "1" else "wrong", float(c == "1"))
+        None if c == "?" else ItemAnswer(f"it is {k}", "annotators", "" if c == "1" else "wrong", (0.3, 0.6)[c == "1"])
         for k, c in enumerate(scored)
     )
-    return make_record(scored=scored, **{"metric": "number", "max_new_tokens": 16, "answers": said, **changes})
+    values = [a.value for a in said if a]
+    free = {"metric": "vqa_accuracy", "max_new_tokens": 16, "answers": said, "graded": sum(values) / len(values)}
+    return make_record(scored=scored, **{**free, **changes})
 
 
 # ------------------------------------------------------------------------------------------------ keeping
@@ -84,6 +86,7 @@ def test_answers_are_kept_apart_and_merged_item_by_item(store: RunStore, tmp_pat
     assert store.get(whole.run_id) == whole
     [listed] = store.records()
     assert listed.answers == () and listed.correct == whole.correct, "a listing does without the texts"
+    assert (listed.score, listed.graded_score) == (0.25, pytest.approx(0.375)), "but not without the metric's mean"
     store.put(listed)  # such as an import of a listing: what was written stays
     assert store.records(answers=True) == [whole]
     store.export_parquet(tmp_path / "runs.parquet")

@@ -231,6 +231,29 @@ def test_a_finished_sweep_run_again_scores_nothing_and_changes_nothing(atlas: Si
     assert store.records() == before
 
 
+def test_more_items_score_only_themselves(atlas: SimilarityAtlas, store: RunStore) -> None:
+    """A longer draw begins with the shorter one; an item that was changed since is another one."""
+    plans, scorer = sweep_plans(atlas, ["uniform"], [2], 0), FakeScorer()
+    for n in (4, 10):
+        run_sweep(VLM, atlas, plans, [make_benchmark("math", n)], store, scorer=scorer)
+    assert set(scorer.asked.values()) == {1} and len(scorer.asked) == 20
+    items, samples = make_benchmark("math", 10)
+    asked = (replace(items.items[0], question="How many now?"), *items.items[1:])
+    again = run_sweep(VLM, atlas, plans, [(replace(items, data_hash="h", items=asked), samples)], store, scorer=scorer)
+    assert (again.scored, again.reused) == (2, 18)
+
+
+def test_a_new_calibration_says_anew_how_similar_dropped_layers_are(atlas: SimilarityAtlas, store: RunStore) -> None:
+    """Else the ensemble's rank effect would mix two calibrations."""
+    plans, scorer = sweep_plans(atlas, [], [2], 4), FakeScorer()
+    run_sweep(VLM, atlas, plans[:3], BENCHMARKS, store, scorer=scorer)
+    other = replace(atlas, values=atlas.values / 2)
+    run_sweep(VLM, other, plans, BENCHMARKS, store, scorer=scorer)
+    assert set(scorer.asked.values()) == {1}
+    for r in store.records():
+        assert r.similarity_dropped == pytest.approx(float(other.mean(r.domain)[list(r.plan.dropped)].sum()))
+
+
 def test_new_plans_score_only_themselves(atlas: SimilarityAtlas, store: RunStore) -> None:
     scorer = FakeScorer()
     for n_random in (2, 5):
