@@ -20,13 +20,8 @@ if TYPE_CHECKING:
 
 FORMAT = "2"
 READABLE = ("1", FORMAT)
-OPTIONAL = (
-    "attention",
-    "hardware",
-    "max_new_tokens",
-    "answers",
-    "graded",
-)  # columns that files of earlier versions lack
+# columns that files of earlier versions lack
+OPTIONAL = ("attention", "hardware", "max_new_tokens", "answers", "graded")
 FORMAT_KEY = b"strata_runs_format"
 MAX_FILE_BYTES = 256 * 2**20
 MAX_VALUES = 50_000_000  # list elements count; a small file can claim any number of them

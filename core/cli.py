@@ -567,9 +567,8 @@ def sweep(
         for heading in ("criterion", *map(str, columns)):
             table.add_column(heading, justify="right" if heading != "criterion" else "left")
         for name in dict.fromkeys(r.plan.criterion for r in rows):
-            scored = {
-                k: [r.graded_score for r in rows if (r.plan.criterion, r.plan.n_drop) == (name, k)] for k in columns
-            }
+            own = [r for r in rows if r.plan.criterion == name]
+            scored = {k: [r.graded_score for r in own if r.plan.n_drop == k] for k in columns}
             cells = [f"{sorted(v)[len(v) // 2]:.2f}" if v else "" for v in scored.values()]
             table.add_row("random, median" if name == "random" else name, *cells)
         out.print(table)
