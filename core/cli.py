@@ -441,13 +441,16 @@ def parse_budgets(text: str) -> list[int]:
     return sorted(budgets)
 
 
-def _scorer(memory_gib: float | None) -> "Scorer | None":
-    """The forest with a limit on its memory; None: without one."""
-    if memory_gib is None:
+def _scorer(memory_gib: float | None, answer_batch: int = 1) -> "Scorer | None":
+    """The scorer with what was said of memory and batches; None: as it is."""
+    options: dict[str, Any] = {} if memory_gib is None else {"memory_bytes": int(memory_gib * 2**30)}
+    if answer_batch > 1:
+        options["answer_batch"] = answer_batch
+    if not options:
         return None
     from core.vlm.free_form import score_samples
 
-    return partial(score_samples, memory_bytes=int(memory_gib * 2**30))
+    return partial(score_samples, **options)
 
 
 @app.command()
@@ -487,6 +490,9 @@ def sweep(
         float | None,
         typer.Option(help="What scoring may take on top of the model, for each copy of it.", min=0.001, metavar="GIB"),
     ] = None,
+    answer_batch: Annotated[
+        int, typer.Option(help="Free answers at once: more than 1 for a GPU that idles otherwise.", min=1, max=256)
+    ] = 1,
     device: DeviceOption = "auto",
     progress_file: ProgressFileOption = None,
     as_json: JsonOption = False,
@@ -527,9 +533,9 @@ def sweep(
     with (
         RunStore(store or library.user_runs_path()) as runs,
         _progress("loading the model") as bar,
-        RayExecutor(model, workers=workers, address=ray_address, scorer=_scorer(memory), device=device)
+        RayExecutor(model, workers=workers, address=ray_address, scorer=_scorer(memory, answer_batch), device=device)
         if executor == "ray"
-        else LocalExecutor(_load(model, device), _scorer(memory)) as scoring,
+        else LocalExecutor(_load(model, device), _scorer(memory, answer_batch)) as scoring,
     ):
         report = run_sweep(scoring, similarities, plans, found, runs, progress=bar)
     if skipped:

@@ -45,6 +45,10 @@ def recipes(
     answer_tokens: Annotated[
         int, typer.Option(help="Mean length of an answer; 0: every answer runs to its benchmark's limit.", min=0)
     ] = 0,
+    answer_batch: Annotated[
+        int,
+        typer.Option(help="Items asked at once; 1: plans share each prompt.", min=1, max=256),
+    ] = 16,
     as_json: JsonOption = False,
 ) -> None:
     """Recipes of sweeps; of one: budgets, plans, items, expected GPU hours (an estimate) and the commands to type."""
@@ -52,7 +56,9 @@ def recipes(
         _print_list(as_json)
         return
     recipe, card = get_recipe(name), get_gpu(gpu)
-    given = Assumptions(compute, bandwidth, layer_ms / 1000, prompt_tokens, answer_tokens=answer_tokens)
+    given = Assumptions(
+        compute, bandwidth, layer_ms / 1000, prompt_tokens, answer_tokens=answer_tokens, answer_batch=answer_batch
+    )
     anatomy, structural, usual, atlas = _model(model)
     image = image_tokens or usual
     plans = recipe_plans(recipe, model, anatomy.n_layers, structural, atlas)
@@ -81,7 +87,8 @@ def commands(recipe: Recipe, model: str, found: Estimate, gpus: int) -> dict[str
     of_model = f"--model {shlex.quote(model)} --recipe {recipe.name}" + (
         "" if found.batch_size else " --device balanced"
     )
-    sweep = f"python -m core sweep {of_model}"
+    batch = found.assumptions.answer_batch
+    sweep = f"python -m core sweep {of_model}" + (f" --answer-batch {batch}" if batch > 1 else "")
     return {
         "calibrate": f"python -m core calibrate {of_model} --batch-size {found.batch_size or 1}",
         "sweep": sweep,

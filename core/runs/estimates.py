@@ -1,9 +1,10 @@
 """Expected GPU hours of a recipe: arithmetic on the cost model, each assumption stated. Nothing here knows torch.
 
-It follows what a sweep does with freely written answers (core/vlm/free_form.py). Each item is asked on its own: vision
-tower and projector once, the prompt through each node of the plans' trie once, then every distinct plan decodes by
-itself. After that the gold answers are teacher-forced in batches, over the same trie. A layer's call takes as long as
-its products or its bytes do, and never less than Python needs to launch it.
+It follows what a sweep does with freely written answers (core/vlm/free_form.py). Asked one at a time, an item goes
+through vision tower and projector once and through each node of the plans' trie once, then every distinct plan decodes by
+itself; asked in batches, every plan does all of it, and what is launched or read once serves the whole batch. After that
+the gold answers are teacher-forced in batches, over the trie. A layer's call takes as long as its products or its bytes
+do, and never less than Python needs to launch it.
 """
 
 from collections.abc import Sequence
@@ -34,6 +35,7 @@ class Assumptions:
         gold_tokens: of a gold answer.
         answer_tokens: mean length of an answer; 0: every answer runs to its benchmark's limit, as a pruned model's
             often does.
+        answer_batch: items that are asked at once; above 1 plans share no prefill (core/vlm/batched_answers.py).
     """
 
     compute: float = 0.4
@@ -42,14 +44,15 @@ class Assumptions:
     prompt_tokens: int = 128
     gold_tokens: int = 8
     answer_tokens: int = 0
+    answer_batch: int = 1
 
     def __post_init__(self) -> None:
         if not (0 < self.compute <= 1 and 0 < self.bandwidth <= 1 and 0 <= self.layer_s < inf):
             raise RecipeError(
                 "shares of compute and bandwidth lie above 0 and up to 1, a layer's launch takes 0 ms or more"
             )
-        if self.prompt_tokens < 1 or self.gold_tokens < 1 or self.answer_tokens < 0:
-            raise RecipeError("a prompt and a gold answer have at least one token, an answer no less than 0")
+        if min(self.prompt_tokens, self.gold_tokens, self.answer_batch) < 1 or self.answer_tokens < 0:
+            raise RecipeError("prompts, gold answers and batches are of one at least, answers of no less than 0 tokens")
 
 
 @dataclass(frozen=True)
@@ -165,14 +168,15 @@ class _Counting:
         prompt = self._prompt(work)
         forced = prompt + self.given.gold_tokens
         answer = min(self.given.answer_tokens or work.max_new_tokens, work.max_new_tokens)
-        # once to be answered, once to be teacher-forced
-        outside = 2 * self._vision(work) + self.anatomy.head_flops_per_token * len(self.plans) * (
-            1 + self.given.gold_tokens
-        )
-        prefill = (
-            outside / self.rate + self._layers_s(self.nodes, prompt) + self._layers_s(self.nodes, forced, self.batch)
-        )
-        flops = outside + sum(self._layer(i, prompt) + self._layer(i, forced) for i in self.nodes)
+        # once to be answered, by all plans together or, in batches, by each; once to be teacher-forced, by all together
+        batch = self.given.answer_batch
+        asked = self.nodes if batch == 1 else [i for p in self.plans for i in p.kept]
+        pictures = (1 if batch == 1 else len(self.plans)) + 1
+        heads = self.anatomy.head_flops_per_token * len(self.plans) * (1 + self.given.gold_tokens)
+        outside = pictures * self._vision(work) + heads
+        prefill = outside / self.rate + self._layers_s(asked, prompt, batch)
+        prefill += self._layers_s(self.nodes, forced, self.batch)
+        flops = outside + sum(self._layer(i, prompt) for i in asked) + sum(self._layer(i, forced) for i in self.nodes)
         steps = answer - 1  # the first token comes out of the prefill
         decode = steps * sum(self._step_s(plan, work, answer) for plan in self.plans) if steps else 0.0
         return Row(
@@ -187,7 +191,10 @@ class _Counting:
         )
 
     def _step_s(self, plan: PruningPlan, work: Work, answer: int) -> float:
-        """Seconds of one decoding step: weights and cache are read, products are made, layers are launched."""
+        """Seconds of one decoding step of one item: weights and cache are read, products are made, layers are launched.
+
+        A batch reads its weights and launches its layers once for all its items.
+        """
         a, width = self.anatomy, self.anatomy.bytes_per_parameter
         cost = estimate_cost(
             a, plan, prompt_tokens=self.given.prompt_tokens, image_tokens=work.image_tokens, new_tokens=answer
@@ -195,9 +202,9 @@ class _Counting:
         # of the embeddings one row is read, unless they are the head as well
         read = cost.bytes.decoder + cost.bytes.head - (width * a.embedding_parameters if a.head_parameters else 0)
         return max(
-            (read + cost.kv_bytes) / (self.given.bandwidth * self.gpu.bandwidth),
+            (read / self.given.answer_batch + cost.kv_bytes) / (self.given.bandwidth * self.gpu.bandwidth),
             cost.decode_flops_per_token.total / self.rate,
-            self.given.layer_s * len(plan.kept),
+            self.given.layer_s * len(plan.kept) / self.given.answer_batch,
         )
 
     def _prompt(self, work: Work) -> int:

@@ -35,7 +35,7 @@ FULL = "full"  # the criterion that the unpruned model is filed under
 TEST_SEED = 0
 N_PER_DOMAIN = 250
 N_RANDOM = 16  # random plans at each budget
-FREE_CHUNK = 8  # items of a piece at most where answers are written freely, which takes minutes an item
+FREE_CHUNK = 16  # items of a piece at most where answers are written freely, which takes minutes an item
 EMBEDDED = {f"tiny-{domain}": domain for domain in DOMAINS}  # benchmarks that are drawn here
 
 Benchmark = tuple[ItemSet, Sequence[Sample]]  # in the same order; the samples may open their pictures when asked for

@@ -52,10 +52,12 @@ def prompt_text(vlm: VLM, question: str, with_image: bool = True) -> str:
     return str(vlm.processor.apply_chat_template(messages, add_generation_prompt=True))
 
 
-def encode_prompts(vlm: VLM, questions: Sequence[str], images: Sequence[Image.Image | None]) -> dict[str, Tensor]:
-    """Model inputs of prompts without answers, padded on the right; either all or none have an image."""
+def encode_prompts(
+    vlm: VLM, questions: Sequence[str], images: Sequence[Image.Image | None], padding_side: str = "right"
+) -> dict[str, Tensor]:
+    """Model inputs of prompts without answers; either all or none have an image."""
     texts = [prompt_text(vlm, q, i is not None) for q, i in zip(questions, images, strict=True)]
-    kwargs: dict[str, Any] = {"text": texts, "return_tensors": "pt", "padding": True, "padding_side": "right"}
+    kwargs: dict[str, Any] = {"text": texts, "return_tensors": "pt", "padding": True, "padding_side": padding_side}
     if images[0] is not None:
         kwargs["images"] = [[i] for i in images]
     encoded = vlm.processor(**kwargs)

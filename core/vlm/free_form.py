@@ -7,6 +7,7 @@ with the state, so that at the end of a plan the cache is the one that the plan'
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from core.data.scoring import Gold, failure_kind, score_answer
 from core.pruning.plan import PruningPlan
 from core.pruning.trie import Kept, shared_layers, walk
 from core.runs.records import Answer, GenerationConfig, ItemAnswer
+from core.vlm.batched_answers import answer_batches
 from core.vlm.forest import PlanScores, check_plans, score_plans
 from core.vlm.generation import Prefill, Prompt, _empty_cache, prepare_prompt, stream_answer
 from core.vlm.loading import VLM, decoder_layers
@@ -97,6 +99,39 @@ def answer_plans(
     return PlanAnswers(tuple(plans), tuple(s.sample_id for s in samples), answers, passes)
 
 
+def answer_plans_batched(
+    vlm: VLM,
+    plans: Sequence[PruningPlan],
+    samples: Sequence[Sample],
+    config: GenerationConfig,
+    *,
+    batch_size: int,
+    progress: Progress | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> PlanAnswers:
+    """What `answer_plans` gives for greedy answers, several samples at once.
+
+    Raises:
+        as `answer_plans`; MemoryLimitError: not even one sample at a time fits.
+    """
+    check_plans(vlm, plans)
+    distinct = list({p.kept: p for p in plans}.values())
+    answers: list[list[PlanAnswer | None]] = [[None] * len(samples) for _ in distinct]
+    done = passes = 0
+    stop = should_stop or (lambda: False)
+    for rows, told in answer_batches(vlm, distinct, samples, config.max_new_tokens, batch_size, stop):
+        for mine, theirs in zip(answers, told, strict=True):
+            for row, said in zip(rows, theirs, strict=True):
+                mine[row] = PlanAnswer(*said)
+        passes += sum(len(p.kept) for p in distinct)
+        done += len(rows)
+        if progress is not None:
+            progress(done, len(samples))
+    order = [next(i for i, d in enumerate(distinct) if d.kept == p.kept) for p in plans]
+    rows_of = tuple(tuple(answers[i]) for i in order)
+    return PlanAnswers(tuple(plans), tuple(s.sample_id for s in samples), rows_of, passes)
+
+
 def score_samples(
     vlm: VLM,
     plans: Sequence[PruningPlan],
@@ -104,6 +139,7 @@ def score_samples(
     *,
     metric: str = "exact_match",
     max_new_tokens: int = 0,
+    answer_batch: int = 1,
     memory_bytes: int | None = None,
     progress: Progress | None = None,
     should_stop: Callable[[], bool] | None = None,
@@ -114,6 +150,8 @@ def score_samples(
         metric: of `core.data.scoring`.
         max_new_tokens: answers are written greedily, up to so many tokens, and judged by the metric; 0: exact match
             with the gold answer teacher-forced (`score_plans`), which needs no decoding.
+        answer_batch: 1: one sample at a time, whose prefill all plans share; more: so many at once, plan by plan
+            (core/vlm/batched_answers.py), which is faster where a GPU would idle.
         memory_bytes: what teacher forcing may take on top of the model.
     Returns:
         Outcomes, with the answers if they were written; the gold NLL is teacher-forced either way. Samples that a stop
@@ -121,8 +159,8 @@ def score_samples(
     """
     if not max_new_tokens:
         return score_plans(vlm, plans, samples, memory_bytes=memory_bytes, progress=progress, should_stop=should_stop)
-    config = GenerationConfig(max_new_tokens)
-    said = answer_plans(vlm, plans, samples, config, progress=progress, should_stop=should_stop)
+    ask = answer_plans if answer_batch == 1 else partial(answer_plans_batched, batch_size=answer_batch)
+    said = ask(vlm, plans, samples, GenerationConfig(max_new_tokens), progress=progress, should_stop=should_stop)
     reached = [i for i, answer in enumerate(said.answers[0]) if answer is not None]
     forced = score_plans(vlm, plans, [samples[i] for i in reached], memory_bytes=memory_bytes)
     nll = np.full((len(plans), len(samples)), np.nan)

@@ -1,24 +1,30 @@
 """Free-form answers from a shared prefill are the ones that each plan gives alone."""
 
+import copy
 import functools
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from core.data.samples import Sample
 from core.data.scoring import METRICS, Gold, Metric, Score
-from core.errors import PlanError
+from core.errors import MemoryLimitError, PlanError
 from core.pruning.plan import PruningPlan
 from core.pruning.trie import trie_layers
 from core.runs.records import GenerationConfig
-from core.vlm import free_form
+from core.vlm import batched_answers, free_form
 from core.vlm.forest import score_plans
-from core.vlm.free_form import PlanAnswer, _prefills, answer_plans, score_samples
+from core.vlm.free_form import PlanAnswer, _prefills, answer_plans, answer_plans_batched, score_samples
 from core.vlm.generation import _empty_cache, _next_token_logits, _prepared, answer
 from core.vlm.loading import load_vlm
 from core.vlm.tape import Tail
 from core.vlm.view import pruned_view
+from tests.checkpoints import write_qwen
 from tests.conformance.families import FAMILIES, N_LAYERS, build, inputs
 from tests.models import random_vlm, some_samples
 
@@ -131,3 +137,77 @@ def test_families_continue_from_the_shared_prefill(family: str) -> None:
             torch.testing.assert_close(logits, next(plain), atol=1e-6, rtol=1e-6)
             ids.append(int(logits.argmax()))
     assert calls == len(trie_layers(plans))
+
+
+# ------------------------------------------------------------------------------------------------ several at once
+
+
+def test_answers_at_once_are_those_of_one_at_a_time() -> None:
+    plans, samples = plans_of(), some_samples(7)
+    one_by_one = answer_plans(random_vlm(), plans, samples, GREEDY)
+    for size in (2, 7):
+        together = answer_plans_batched(random_vlm(), plans, samples, GREEDY, batch_size=size)
+        assert together.answers == one_by_one.answers and together.sample_ids == one_by_one.sample_ids
+
+
+def test_settings_of_a_checkpoint_do_not_reach_answers_at_once() -> None:
+    """Some checkpoints state a penalty on repeats, or sampling, for `generate`."""
+    vlm, plans, samples = random_vlm(), plans_of(((1,),)), some_samples(3)
+    model = copy.copy(vlm.model)
+    model.generation_config = copy.deepcopy(vlm.model.generation_config)
+    model.generation_config.update(repetition_penalty=9.0, do_sample=True, temperature=3.0, no_repeat_ngram_size=1)
+    other = replace(vlm, model=model)
+    found = answer_plans_batched(other, plans, samples, GREEDY, batch_size=3)
+    assert found.answers == answer_plans(vlm, plans, samples, GREEDY).answers
+
+
+def test_a_batch_that_is_stopped_is_left_out_and_those_before_it_stay() -> None:
+    plans, samples, asked = plans_of(), some_samples(4), []
+    per_batch = len(plans) * (GREEDY.max_new_tokens + 1) + 2
+    scores = score_samples(
+        random_vlm(),
+        plans,
+        samples,
+        metric="exact_match",
+        max_new_tokens=GREEDY.max_new_tokens,
+        answer_batch=2,
+        should_stop=lambda: bool(asked.append(1)) or len(asked) > per_batch + 3,
+    )
+    assert scores.answers is not None
+    assert [[a is None for a in row] for row in scores.answers] == [[False, False, True, True]] * len(plans)
+    assert np.isnan(scores.gold_nll).tolist() == [[False, False, True, True]] * len(plans)
+
+
+def test_a_batch_that_does_not_fit_is_halved(monkeypatch: pytest.MonkeyPatch) -> None:
+    plans, samples, sizes = plans_of(((), (1,))), some_samples(5), []
+    told = batched_answers._told
+
+    def with_room_for(most: int) -> Any:
+        def ask(vlm: Any, plans: Any, samples: Any, *rest: Any) -> Any:
+            sizes.append(len(samples))
+            if len(samples) > most:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return told(vlm, plans, samples, *rest)
+
+        return ask
+
+    monkeypatch.setattr(batched_answers, "_told", with_room_for(2))
+    found = answer_plans_batched(random_vlm(), plans, samples, GREEDY, batch_size=5)
+    assert sizes == [5, 2, 3, 1, 2] and found.answers == answer_plans(random_vlm(), plans, samples, GREEDY).answers
+    monkeypatch.setattr(batched_answers, "_told", with_room_for(0))
+    with pytest.raises(MemoryLimitError, match="not even one sample"):
+        answer_plans_batched(random_vlm(), plans, samples, GREEDY, batch_size=2)
+
+
+@pytest.mark.parametrize("family", ["qwen2_5_vl", "qwen3_vl"])
+def test_real_families_answer_at_once_as_one_at_a_time(family: str, tmp_path: Path) -> None:
+    """Prompts of different lengths with pictures of different sizes: positions in space must survive the padding."""
+    vlm = load_vlm(str(write_qwen(tmp_path / family, family)))
+    pictures = [Image.new("RGB", size, "tan") for size in ((64, 64), (160, 40), (48, 90))]
+    asked = [("How many?", pictures[0]), ("How many of them are left?", pictures[1]), ("So?", pictures[2])]
+    asked += [("What is left of 3 and 4?", None), ("Why?", None)]
+    samples = [Sample(f"s{i}", "math", "t", question, "7", image) for i, (question, image) in enumerate(asked)]
+    plans = [PruningPlan(vlm.spec.model_id, 6, d) for d in ((), (3,), (2, 4))]
+    config = GenerationConfig(max_new_tokens=8)
+    found = answer_plans_batched(vlm, plans, samples, config, batch_size=4)
+    assert found.answers == answer_plans(vlm, plans, samples, config).answers

@@ -126,6 +126,25 @@ PLANS = [PruningPlan("toy", 3, ()), PruningPlan("toy", 3, (1,)), PruningPlan("to
 GIVEN = Assumptions(compute=0.5, bandwidth=0.5, layer_s=0.0, prompt_tokens=10, gold_tokens=2)
 
 
+def test_hours_of_batches_by_hand() -> None:
+    """Two items at once: each plan sees the picture and its own layers; a launch and the weights serve both items."""
+    given = replace(GIVEN, answer_batch=2, layer_s=1.0)
+    [row] = expected_hours(toy(), [Work("b", 3, 4, image_tokens=5)], PLANS, TOY_GPU, given).rows
+    vision = (30 + 4) * 5 + 2 * 25
+    layer = {tokens: 20 * tokens + tokens**2 for tokens in (15, 17)}
+    heads = 2 * 200 * (1 + 2)
+    assert row.prefill_flops == 3 * (3 * vision + heads + 5 * layer[15] + 4 * layer[17])
+    forced = max(layer[17] / 500, 1 / 64)
+    assert row.prefill_hours * 3600 == pytest.approx(
+        3 * ((3 * vision + heads) / 500 + 5 * max(layer[15] / 500, 1 / 2) + 4 * forced)
+    )
+    one_by_one = expected_hours(toy(), [Work("b", 3, 4, image_tokens=5)], PLANS, TOY_GPU, replace(GIVEN, layer_s=9.0))
+    at_once = expected_hours(
+        toy(), [Work("b", 3, 4, image_tokens=5)], PLANS, TOY_GPU, replace(GIVEN, layer_s=9.0, answer_batch=2)
+    )
+    assert one_by_one.rows[0].decode_hours == pytest.approx(2 * at_once.rows[0].decode_hours), "launches decide here"
+
+
 def test_hours_by_hand() -> None:
     """Two distinct plans, 0-1-2 and 0-2, are four nodes; compute 500 FLOP/s, memory 50 bytes/s."""
     [row] = expected_hours(toy(), [Work("b", 3, 4, image_tokens=5)], PLANS, TOY_GPU, GIVEN).rows
@@ -193,9 +212,9 @@ def test_several_gpus_take_whole_pieces() -> None:
     rows = tuple(Row(name, n, 1, 1, 0.0, 0, 0.0, hours) for name, n, hours in [("a", 130, 13.0), ("b", 10, 4.0)])
     found = Estimate(TOY_GPU, GIVEN, rows, 1, 1, 1, 1, 0.0)
     assert found.wall_hours(1) == pytest.approx(found.hours) == pytest.approx(17)
-    # of eight items: 16 pieces of 0.8 hours and one of 0.2, then 3.2 and 0.8, in this order to whoever is free
-    assert found.wall_hours(2) == pytest.approx(8 * 0.8 + 3.2)
-    assert found.wall_hours(100) == pytest.approx(3.2)
+    # of sixteen items: 8 pieces of 1.6 hours, one of 0.2 and one of 4, in this order to whoever is free
+    assert found.wall_hours(2) == pytest.approx(4 * 1.6 + 4.0)
+    assert found.wall_hours(100) == pytest.approx(4.0)
 
 
 def test_questions_without_a_picture_have_no_image_tokens() -> None:
@@ -221,7 +240,8 @@ def test_the_command_says_what_a_recipe_takes(
     assert found["estimate"]["hours"] == pytest.approx(sum(r["hours"] for r in rows))
     assert found["estimate"]["hours"] / 4 <= found["wall_hours"] < found["estimate"]["hours"]
     assert found["commands"]["sweep on ray"] == (
-        "python -m core sweep --model Qwen/Qwen3-VL-8B-Instruct --recipe math --executor ray --workers 4"
+        "python -m core sweep --model Qwen/Qwen3-VL-8B-Instruct --recipe math --answer-batch 16 --executor ray "
+        "--workers 4"
     )
     code, out, _ = run(capsys, "math", "--model", "Qwen/Qwen3-VL-8B-Instruct@main", "--gpus", "4")
     assert code == 0 and f"{found['estimate']['hours']:.1f} GPU hours" in out and "Assumed: 40%" in out
