@@ -15,11 +15,13 @@ from core.errors import StoreError, StrataError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from core.runs.records import ItemSet, RunRecord
+    from core.data.items import ItemSet
+    from core.runs.records import RunRecord
 
 FORMAT = "2"
 READABLE = ("1", FORMAT)
-LACKING = ((), ("attention",), ("attention", "hardware"))  # what files of this and of earlier versions may lack
+# columns that files of earlier versions lack
+OPTIONAL = ("attention", "hardware", "max_new_tokens", "answers", "graded")
 FORMAT_KEY = b"strata_runs_format"
 MAX_FILE_BYTES = 256 * 2**20
 MAX_VALUES = 50_000_000  # list elements count; a small file can claim any number of them
@@ -40,7 +42,7 @@ def write_runs(path: Path, records: Iterable["RunRecord"], item_sets: Mapping[st
         rows.append(row)
     table = pa.Table.from_pylist(rows, schema=_schema())
     path.parent.mkdir(parents=True, exist_ok=True)
-    tmp = path.with_name(path.name + ".tmp")
+    tmp = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         pq.write_table(table, tmp, compression="zstd", compression_level=15, row_group_size=ROW_GROUP)
         os.replace(tmp, path)
@@ -59,7 +61,8 @@ def load_recorded(path: Path) -> tuple[list["RunRecord"], dict[str, "ItemSet"]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from core.runs.records import ItemSet, RunRecord
+    from core.data.items import ItemSet
+    from core.runs.records import RunRecord
 
     path = Path(path)
     try:
@@ -74,6 +77,7 @@ def load_recorded(path: Path) -> tuple[list["RunRecord"], dict[str, "ItemSet"]]:
             if item_set := row.pop("item_set"):
                 items = ItemSet.from_dict(json.loads(item_set))
                 sets[items.data_hash] = items
+            row["max_new_tokens"] = row.get("max_new_tokens") or 0
             row["gold_nll"] = [None if v is None else round(v, 4) for v in row["gold_nll"]]  # undo float32
             records.append(RunRecord.from_dict(row))
         for record in records:
@@ -96,7 +100,9 @@ def _check(file: Any) -> None:
         raise StoreError("a Parquet file, but not of Strata runs: python -m core runs export writes one")
     if found not in READABLE:
         raise StoreError(f"it has format {found}, this version reads {FORMAT}: update Strata, or export it again")
-    if not any(file.schema_arrow.equals(_schema(without)) for without in LACKING):
+    schema = file.schema_arrow
+    names = {*schema.names, *(f.name for f in schema.field("model").flatten())} if "model" in schema.names else ()
+    if not schema.equals(_schema([name for name in OPTIONAL if name not in names and f"model.{name}" not in names])):
         raise StoreError("it does not have the columns of Strata runs: export it again")
     meta = file.metadata
     groups = [meta.row_group(i) for i in range(meta.num_row_groups)]
@@ -121,6 +127,8 @@ def _schema(without: Collection[str] = ()) -> "pa.Schema":
     columns += [("item_ids", pa.list_(text)), ("correct", text), ("gold_nll", pa.list_(pa.float32()))]
     columns += [("similarity_dropped", pa.float64())]
     columns += [(name, text) for name in ("device", "hardware", "created", "version", "origin", "item_set")]
+    answer = pa.struct([("text", text), ("rule", text), ("failure", text), ("value", pa.float64())])
+    columns += [("max_new_tokens", number), ("answers", pa.list_(answer)), ("graded", pa.float64())]
     return pa.schema([c for c in columns if c[0] not in without], metadata={FORMAT_KEY: FORMAT.encode()})
 
 

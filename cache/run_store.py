@@ -17,18 +17,21 @@ from typing import TYPE_CHECKING, Any, Self
 from diskcache import Cache, Timeout
 
 from cache.disk import JSONBytesDisk
-from cache.keys import ITEMS, RUN, RUN_1, SCHEMA, items_key, part_key, run_key, run_prefix
+from cache.keys import ITEMS, REFERENCE, RUN, RUN_1, SCHEMA, answers_key, items_key, part_key, run_key, run_prefix
 from cache.parquet import load_recorded, write_runs
 from core.errors import StoreError
 
 if TYPE_CHECKING:
-    from core.runs.records import ItemSet, RunRecord
+    from core.data.items import ItemSet
+    from core.runs.records import RunRecord
+    from core.runs.references import ReferenceScore
 
 __all__ = ["RunStore", "load_recorded", "store_state"]
 
 SCHEMA_VERSION = 2
 BUSY_S = 60.0  # how long to wait for another process's write
 IN_COMMON = ("model", "item_ids")  # the fields of a record that are kept once for all that share them
+APART = "answers"  # the field that has a row of its own, since texts are long and listings do without them
 BATCH = 1000  # records that a migration takes over in one transaction
 # diskcache's own iteration over keys takes seconds where there are 100,000. Rows that Strata never writes are asked for
 # as well, so that the disk class refuses them.
@@ -93,8 +96,10 @@ class RunStore:
             parts: dict[Any, str] = {}
             for record in records:
                 key = run_key(record)
-                stored = self._record(key)
+                stored = self._record(key, answers=True)
                 value = (_merge(stored, record) if stored else record).to_dict()
+                if answers := value.pop(APART, None):
+                    self._cache.set(answers_key(key), answers)
                 for name in IN_COMMON:
                     part = getattr(record, name)
                     if part not in parts:
@@ -104,18 +109,29 @@ class RunStore:
                 self._cache.set(key, value)
 
     def get(self, run_id: str) -> "RunRecord | None":
-        return next((self._record(key) for key in self._keys(RUN, f"\t{run_id}")), None)
+        """One record, with its answers."""
+        return next((self._record(key, answers=True) for key in self._keys(RUN, f"\t{run_id}")), None)
 
     def delete(self, run_id: str) -> None:
         for key in self._keys(RUN, f"\t{run_id}"):
-            with self._explained():
+            with self._explained(), self._cache.transact():
                 self._cache.delete(key)
+                self._cache.delete(answers_key(key))
 
     def records(
-        self, model_id: str | None = None, benchmark: str | None = None, criterion: str | None = None
+        self,
+        model_id: str | None = None,
+        benchmark: str | None = None,
+        criterion: str | None = None,
+        *,
+        answers: bool = False,
     ) -> list["RunRecord"]:
-        """Records that match every filter given, by model, benchmark, criterion, budget and seed."""
-        found = (self._record(key) for key in self._keys(run_prefix(model_id, benchmark)))
+        """Records that match every filter given, by model, benchmark, criterion, budget and seed.
+
+        Args:
+            answers: read the answers as well.
+        """
+        found = (self._record(key, answers=answers) for key in self._keys(run_prefix(model_id, benchmark)))
         return sorted(
             (
                 r
@@ -143,11 +159,26 @@ class RunStore:
         sets = (self._items(v) for v in values if v is not None)
         return sorted(sets, key=lambda s: (s.benchmark, s.split, s.data_hash))
 
+    # -------------------------------------------------------------------------------------------- references
+
+    def put_references(self, references: Iterable["ReferenceScore"]) -> None:
+        """Keep figures that have no outcomes; one that was corrected replaces the earlier one."""
+        with self._explained(), self._cache.transact():
+            for reference in references:
+                self._cache.set(REFERENCE + reference.key, reference.to_dict())
+
+    def references(self) -> list["ReferenceScore"]:
+        from core.runs.references import ReferenceScore
+
+        values = (self._get(key) for key in self._keys(REFERENCE))
+        found = [ReferenceScore.from_dict(v) for v in values if v is not None]
+        return sorted(found, key=lambda r: (r.model_id, r.benchmark, r.criterion, r.n_drop or 0, r.key))
+
     # -------------------------------------------------------------------------------------------- files
 
     def export_parquet(self, path: Path | str, records: Iterable["RunRecord"] | None = None) -> None:
         """Write records (all, unless given) and their item sets to one Parquet file."""
-        chosen = self.records() if records is None else list(records)
+        chosen = self.records(answers=True) if records is None else list(records)
         write_runs(Path(path), chosen, {s.data_hash: s for s in self.item_sets()})
 
     def import_parquet(self, path: Path | str) -> int:
@@ -188,7 +219,7 @@ class RunStore:
             rows = self._cache._sql(KEYS, asked).fetchall()
         return [self._cache.disk.get(key, raw) for key, raw in rows]
 
-    def _record(self, key: str) -> "RunRecord | None":
+    def _record(self, key: str, answers: bool = False) -> "RunRecord | None":
         from core.runs.records import RunRecord
 
         value = self._get(key)
@@ -196,6 +227,8 @@ class RunStore:
             return None
         try:
             value |= {name: self._part(value[name]) for name in IN_COMMON}
+            if answers:
+                value[APART] = self._get(answers_key(key))
         except (KeyError, TypeError) as error:
             raise StoreError(f"the run store {self.path} holds a damaged record: {error!r}") from error
         return RunRecord.from_dict(value)
@@ -225,7 +258,7 @@ class RunStore:
             self._cache.set(SCHEMA, SCHEMA_VERSION)
 
     def _items(self, value: Any) -> "ItemSet":
-        from core.runs.records import ItemSet
+        from core.data.items import ItemSet
 
         try:
             return ItemSet.from_dict(value)
@@ -260,12 +293,8 @@ def _merge(stored: "RunRecord", new: "RunRecord") -> "RunRecord":
     """The new record, with the stored outcomes of items that it has not scored."""
     if stored.item_ids != new.item_ids:
         raise StoreError(f"two records of run {new.run_id} name different items: one of them is damaged")
-    outcomes = {
-        i: (c, nll)
-        for i, c, nll, fresh in zip(stored.item_ids, stored.correct, stored.gold_nll, new.correct, strict=True)
-        if fresh is None and c is not None
-    }
-    return new.with_outcomes(outcomes) if outcomes else new  # type: ignore[arg-type]  # an import may lack the NLL
+    fresh = new.outcomes if new.answers or not stored.answers else {}  # of a listing, which has no answers, nothing
+    return new.with_outcomes({i: o for i, o in stored.outcomes.items() if i not in fresh})
 
 
 def _order(record: "RunRecord") -> tuple[str, str, str, int, int, str]:

@@ -15,18 +15,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from typer.exceptions import TyperException
 
-from core import hosting, interrupts
+from core import benchmark_commands, hosting, interrupts, recipe_commands, run_commands
+from core.console import DeviceOption, JsonOption, ModelOption, err, names_in, out, print_json, say
 from core.data.images import open_image
-from core.data.samples import DOMAINS, draw_samples
+from core.data.samples import DOMAINS, Sample, draw_samples
 from core.errors import PlanError, StrataError
 from core.pruning import PruningPlan, SimilarityAtlas, build_plan, get_criterion, list_criteria, parse_budget
+from core.pruning.plan import protected_layers
 from core.runs import library
 from core.runs.jobs import Report
+from core.runs.recipes import get_recipe
 
 if TYPE_CHECKING:
     from core.runs.executors import Scorer
@@ -39,23 +41,15 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
-runs_app = typer.Typer(help="Recorded and measured runs.", no_args_is_help=True, rich_markup_mode=None)
 tiny_app = typer.Typer(help="The embedded model.", no_args_is_help=True, rich_markup_mode=None)
-app.add_typer(runs_app, name="runs")
 app.add_typer(tiny_app, name="tiny")
+run_commands.register(app)
+benchmark_commands.register(app)
 hosting.register(app)
+recipe_commands.register(app)
 
-out, err = Console(), Console(stderr=True)
-
-ModelOption = Annotated[str, typer.Option("--model", help="tiny, a Hub id (with @revision), or a local folder.")]
-DeviceOption = Annotated[
-    str,
-    typer.Option(
-        help="auto (a GPU that holds the model, else balanced, else the CPU), cpu, cuda, cuda:0, or balanced: layers "
-        "spread over all GPUs and the CPU (needs accelerate, see requirements-gpu.txt)."
-    ),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+N_SAMPLES = 128  # calibration samples of a domain
+MOST_DROPPED = 12  # layers, in a sweep that names no budgets
 
 _report: Report | None = None  # where the running command says how far it is, besides the progress bar
 
@@ -108,10 +102,6 @@ def _fail(message: str, status: str = "failed") -> None:
     sys.exit(2)
 
 
-def _print_json(document: Any) -> None:
-    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
-
-
 @contextmanager
 def _progress(label: str) -> Iterator[Any]:
     """A progress bar on stderr; yields a callback (done, total)."""
@@ -157,7 +147,7 @@ def models(as_json: JsonOption = False) -> None:
         place = roomy_place(size)
         rows.append({**spec.to_dict(), "weights_bytes": size, "fits": place is not None, "runs_on": place})
     if as_json:
-        _print_json({"memory_bytes": room, "models": rows, "unsupported": skipped})
+        print_json({"memory_bytes": room, "models": rows, "unsupported": skipped})
         return
     table = Table(title=f"Models ({room / 2**30:.1f} GiB of memory free)")
     for heading in ("model", "family", "layers", "parameters", "weights here", "attention", "runs on"):
@@ -203,7 +193,7 @@ def ask(
 
     result = answer(vlm, chosen, picture, question, config)
     if as_json:
-        _print_json({**result.to_dict(), "device": vlm.spec.device, "attention": vlm.spec.attention})
+        print_json({**result.to_dict(), "device": vlm.spec.device, "attention": vlm.spec.attention})
         return
     out.print(result.text, markup=False, highlight=False)
     for event in result.events if top else ():
@@ -221,8 +211,14 @@ def ask(
 @app.command()
 def calibrate(
     model: ModelOption = "tiny",
-    domains: Annotated[str, typer.Option(help="Comma-separated.")] = ",".join(DOMAINS),
-    samples: Annotated[int, typer.Option(help="Calibration samples per domain.", min=2, max=100_000)] = 128,
+    domains: Annotated[str, typer.Option(help="Comma-separated; drawn questions.")] = ",".join(DOMAINS),
+    benchmarks: Annotated[
+        str, typer.Option(help="Instead: real questions, each benchmark under its domain (numinamath,llava_onevision).")
+    ] = "",
+    recipe: Annotated[str, typer.Option(help="Instead: the calibration set of a recipe.")] = "",
+    samples: Annotated[
+        int | None, typer.Option(help="Per domain or benchmark; 128 by default.", min=2, max=100_000)
+    ] = None,
     seed: Annotated[int, typer.Option()] = 0,
     batch_size: Annotated[int, typer.Option(min=1)] = 32,
     greedy: Annotated[bool, typer.Option("--greedy", help="Also find the order of greedy removal; resumes.")] = False,
@@ -235,18 +231,28 @@ def calibrate(
 
     Other domains and a greedy order calibrated before stay in it, as long as the model's weights are the same.
     """
+    from core.data.benchmarks import load_benchmark
     from core.data.questions import domain_tasks
     from core.errors import CalibrationError, suggest
 
-    names = [d.strip() for d in domains.split(",") if d.strip()]
+    names = names_in(domains)
     for name in names or [""]:
         if name not in DOMAINS:
             raise CalibrationError(f"unknown domain '{name}': {suggest(name, DOMAINS)}")
+    wanted = {b: samples or N_SAMPLES for b in names_in(benchmarks)}
+    if recipe and not wanted:
+        wanted = {b: samples or n for b, n in get_recipe(recipe).calibration}
+    drawn: dict[str, list[Sample]] = {}
+    for benchmark, n in wanted.items():
+        items, found = load_benchmark(benchmark, limit=n, seed=seed, part="calibration")
+        drawn.setdefault(items.domain, []).extend(found)
+    if not wanted:
+        drawn = {d: draw_samples("calibration", seed, samples or N_SAMPLES, domain_tasks(d)) for d in names}
+    names = list(drawn)
     vlm = _load(model, device)
     from core.runs.greedy import greedy_orders
     from core.vlm.similarity import compute_atlas
 
-    drawn = {d: draw_samples("calibration", seed, samples, domain_tasks(d)) for d in names}
     with _progress("calibrating") as bar:
         atlas = compute_atlas(vlm, drawn, batch_size=batch_size, progress=bar)
     path = out_file or library.user_atlas_path(vlm.spec.model_id)
@@ -265,9 +271,10 @@ def calibrate(
         similarity = {d: [round(float(v), 6) for v in atlas.mean(d)] for d in names}
         document = {"model": atlas.model_id, "revision": atlas.revision, "path": str(path), "similarity": similarity}
         losses = [round(v, 6) if isfinite(v) else None for v in atlas.greedy.losses] if atlas.greedy else []
-        _print_json({**document, "greedy": {**asdict(atlas.greedy), "losses": losses} if atlas.greedy else None})
+        print_json({**document, "greedy": {**asdict(atlas.greedy), "losses": losses} if atlas.greedy else None})
         return
-    table = Table(title=f"Similarity of each decoder layer · {atlas.model_id} · n = {samples} per domain")
+    counts = ", ".join(f"{len(s)} {d}" for d, s in drawn.items())
+    table = Table(title=f"Similarity of each decoder layer · {atlas.model_id} · n = {counts}")
     table.add_column("layer", justify="right")
     for name in names:
         table.add_column(f"{name} (95 % interval)")
@@ -311,7 +318,7 @@ def plan(
     """Which layers a criterion drops at a budget."""
     chosen = _plan(model, criterion, budget, seed, atlas, protect_ends)
     if as_json:
-        _print_json(chosen.to_dict())
+        print_json(chosen.to_dict())
         return
     strip = "".join("×" if i in chosen.dropped else "■" for i in range(chosen.n_layers))
     out.print(
@@ -323,6 +330,7 @@ def plan(
 
 
 EXPORT_FORMATS = ("folder", "mergekit", "snippet", "plan")
+EVALUATED = ("scienceqa", "chartqa", "realworldqa", "vstar", "ai2d", "pope")  # by both harnesses, without a judge
 
 
 @app.command()
@@ -343,7 +351,8 @@ def export(
 
     The other formats are text: a mergekit recipe, Python that applies the plan as a view, or the plan as JSON.
     """
-    from core.errors import ExportError, suggest
+    from core.data.interop import evaluation_commands
+    from core.errors import ExportError, StoreError, suggest
 
     if form not in EXPORT_FORMATS:
         raise ExportError(f"unknown format '{form}': {suggest(form, EXPORT_FORMATS)}")
@@ -364,8 +373,11 @@ def export(
 
     scores = library.measured_scores(chosen, vlm.spec.revision)
     report = export_plan(vlm, chosen, target, scores=scores, atlas_hash=atlas_hash, verify=verify)
+    evaluate: dict[str, str] = {}
+    with suppress(StoreError):  # a folder that a harness's argument strings cannot hold
+        evaluate = evaluation_commands(target, vlm.spec.family, EVALUATED)
     if as_json:
-        _print_json(report.to_dict())
+        print_json({**report.to_dict(), "evaluate": evaluate})
         return
     difference = report.max_difference
     checked = "not compared with the view" if difference is None else f"logits within {difference:.2g} of the view's"
@@ -378,6 +390,9 @@ def export(
         highlight=False,
         soft_wrap=True,
     )
+    for key in ("lmms-eval", "vlmevalkit-config", "vlmevalkit", "note"):
+        if key in evaluate:
+            say(f"{key}: {evaluate[key]}")
 
 
 def _export_text(plan: PruningPlan, model: str, form: str, target: Path | None, as_json: bool) -> None:
@@ -399,7 +414,7 @@ def _export_text(plan: PruningPlan, model: str, form: str, target: Path | None, 
         except OSError as error:
             raise ExportError(f"cannot write {target}: {error.strerror}; give another file with --out") from error
     if as_json:
-        _print_json({"format": form, "plan": plan.to_dict(), "out": str(target) if target else None, "text": text})
+        print_json({"format": form, "plan": plan.to_dict(), "out": str(target) if target else None, "text": text})
     elif target:
         err.print(f"{form} in {target}", markup=False, highlight=False)
     else:
@@ -415,7 +430,10 @@ def parse_budgets(text: str) -> list[int]:
     try:
         for part in text.split(","):
             first, _, last = part.partition("-")
-            budgets |= set(range(int(first), int(last or first) + 1))
+            counts = range(int(first), int(last or first) + 1)
+            if not counts:
+                raise ValueError(part)
+            budgets |= set(counts)
     except ValueError:
         raise PlanError(f"budgets '{text}' are not a list of counts: give for example 1-8,10") from None
     if not budgets:
@@ -427,21 +445,31 @@ def _scorer(memory_gib: float | None) -> "Scorer | None":
     """The forest with a limit on its memory; None: without one."""
     if memory_gib is None:
         return None
-    from core.vlm.forest import score_plans
+    from core.vlm.free_form import score_samples
 
-    return partial(score_plans, memory_bytes=int(memory_gib * 2**30))
+    return partial(score_samples, memory_bytes=int(memory_gib * 2**30))
 
 
 @app.command()
 def sweep(
     model: ModelOption = "tiny",
+    recipe: Annotated[str, typer.Option(help="What the options below leave open (python -m core recipes).")] = "",
     criteria: Annotated[str, typer.Option(help="Comma-separated; all by default.")] = "",
-    budgets: Annotated[str, typer.Option(help="Layers to drop, for example 1-8,10.")] = "1-12",
-    random: Annotated[int, typer.Option("--random", help="Random plans per budget.", min=0, max=10_000)] = 16,
+    budgets: Annotated[str, typer.Option(help="Layers to drop, for example 1-8,10; 1-12 by default.")] = "",
+    random: Annotated[
+        int | None, typer.Option("--random", help="Random plans per budget; 16 by default.", min=0, max=10_000)
+    ] = None,
     benchmarks: Annotated[
-        str, typer.Option(help="Comma-separated: tiny-math, tiny-general.")
-    ] = "tiny-math,tiny-general",
-    limit: Annotated[int, typer.Option(help="Items per benchmark.", min=1, max=100_000)] = 250,
+        str,
+        typer.Option(help="Comma-separated (python -m core benchmarks); tiny-math,tiny-general by default."),
+    ] = "",
+    limit: Annotated[
+        int | None, typer.Option(help="Items per benchmark; 250 by default.", min=1, max=1_000_000)
+    ] = None,
+    part: Annotated[
+        str, typer.Option(help="test, or held_out: without the items that calibrate --benchmarks may have used.")
+    ] = "test",
+    seed: Annotated[int, typer.Option(help="Of the items that a limit leaves.", min=0)] = 0,
     store: Annotated[Path | None, typer.Option(help="Run store, instead of the user's own.")] = None,
     atlas: Annotated[Path | None, typer.Option(help="An atlas file instead of the model's own.")] = None,
     resume: Annotated[
@@ -465,14 +493,28 @@ def sweep(
 ) -> None:
     """Score plans of every criterion and random ones on benchmarks, item by item; run again to resume."""
     from cache import RunStore
-    from core.errors import ExecutorError, StoreError, suggest
+    from core.errors import ExecutorError, suggest
     from core.runs.executors import EXECUTORS, LocalExecutor, RayExecutor
-    from core.runs.sweep import benchmark_items, run_sweep, sweep_plans
+    from core.runs.sweep import EMBEDDED, N_PER_DOMAIN, N_RANDOM, find_benchmarks, run_sweep, sweep_plans
 
     if executor not in EXECUTORS:
         raise ExecutorError(f"unknown executor '{executor}': {suggest(executor, EXECUTORS)}")
+    chosen = get_recipe(recipe) if recipe else None
+    wanted = {name: limit or N_PER_DOMAIN for name in names_in(benchmarks)}
+    if not wanted:
+        given = chosen.benchmarks if chosen else [(name, N_PER_DOMAIN) for name in EMBEDDED]
+        wanted = {name: limit or most for name, most in given}
     similarities = _atlas(model, atlas)
-    names = [c.strip() for c in criteria.split(",") if c.strip()] or [c.name for c in list_criteria()]
+    names = names_in(criteria) or (list(chosen.criteria) if chosen else [c.name for c in list_criteria()])
+    if random is None:
+        random = chosen.n_random if chosen else N_RANDOM
+    n_protected = len(protected_layers(similarities.n_layers, similarities.structural))
+    if budgets:
+        counts = parse_budgets(budgets)
+    elif chosen:
+        counts = chosen.budgets(similarities.n_layers, n_protected)
+    else:
+        counts = list(range(1, 1 + min(MOST_DROPPED, similarities.n_layers - n_protected)))
     skipped: list[str] = []
     why: dict[str, str] = {}  # of each criterion, at the first budget it was left out
 
@@ -480,12 +522,8 @@ def sweep(
         skipped.append(f"{name} at {n_drop}")
         why.setdefault(name, str(error))
 
-    plans = sweep_plans(similarities, names, parse_budgets(budgets), random, on_skip=skip)
-    known = {items.benchmark: (items, samples) for items, samples in benchmark_items(n_per_domain=limit)}
-    wanted = [b.strip() for b in benchmarks.split(",") if b.strip()]
-    for name in wanted or [""]:
-        if name not in known:
-            raise StoreError(f"unknown benchmark '{name}': {suggest(name, known)}")
+    plans = sweep_plans(similarities, names, counts, random, on_skip=skip)
+    found = find_benchmarks(wanted, seed=seed, part=part)
     with (
         RunStore(store or library.user_runs_path()) as runs,
         _progress("loading the model") as bar,
@@ -493,7 +531,7 @@ def sweep(
         if executor == "ray"
         else LocalExecutor(_load(model, device), _scorer(memory)) as scoring,
     ):
-        report = run_sweep(scoring, similarities, plans, [known[b] for b in wanted], runs, progress=bar)
+        report = run_sweep(scoring, similarities, plans, found, runs, progress=bar)
     if skipped:
         reasons = "; ".join(why.values())
         err.print(f"not possible, left out: {', '.join(skipped)} ({reasons})", markup=False, highlight=False)
@@ -508,22 +546,34 @@ def sweep(
     }
     if as_json:
         scores = [
-            {"run_id": r.run_id, "benchmark": r.benchmark, "score": r.score, "n": r.n_scored, **r.plan.to_dict()}
+            {
+                "run_id": r.run_id,
+                "benchmark": r.benchmark,
+                "metric": r.metric,
+                "score": r.score,
+                "graded_score": r.graded_score,
+                "n": r.n_scored,
+                **r.plan.to_dict(),
+            }
             for r in report.records
         ]
-        _print_json({**summary, "scores": scores})
+        print_json({**summary, "scores": scores})
         return
-    for benchmark in wanted:
-        rows = [r for r in report.records if r.benchmark == benchmark]
+    for items, _ in found:
+        rows = [r for r in report.records if r.benchmark == items.benchmark]
         columns = sorted({r.plan.n_drop for r in rows})
-        table = Table(title=f"Exact match on {benchmark} · n = {len(rows[0].item_ids)} · by layers dropped")
+        metric = items.metric.replace("_", " ")
+        table = Table(title=f"{items.benchmark}, {metric} · n = {len(items.items)} · by layers dropped")
         for heading in ("criterion", *map(str, columns)):
             table.add_column(heading, justify="right" if heading != "criterion" else "left")
         for name in dict.fromkeys(r.plan.criterion for r in rows):
-            scored = {k: [r.score for r in rows if (r.plan.criterion, r.plan.n_drop) == (name, k)] for k in columns}
+            own = [r for r in rows if r.plan.criterion == name]
+            scored = {k: [r.graded_score for r in own if r.plan.n_drop == k] for k in columns}
             cells = [f"{sorted(v)[len(v) // 2]:.2f}" if v else "" for v in scored.values()]
             table.add_row("random, median" if name == "random" else name, *cells)
         out.print(table)
+        if items.note:
+            err.print(f"{items.benchmark}: {items.note}", markup=False, highlight=False, soft_wrap=True)
     err.print(
         f"{report.scored} outcomes scored, {report.reused} taken from the store, {report.seconds:.1f} s",
         highlight=False,
@@ -572,7 +622,7 @@ def search(
         except OSError as error:
             raise PlanError(f"cannot write {out_file}: {error.strerror}; give another place with --out") from error
     if as_json:
-        _print_json(report.to_dict())
+        print_json(report.to_dict())
         return
     table = Table(title=f"Exact match on {limit} test items, {n_drop} of {report.plan.n_layers} layers dropped")
     for heading in ("plan", "the best on", "score", "search minus it (95 %)", "McNemar p"):
@@ -628,83 +678,11 @@ def regimes(
     found = library.regimes(records, items)
     summary = found.summary(f"{domain} ({benchmark or ', '.join(known)})")
     if as_json:
-        _print_json({"model": model, "domain": domain, "benchmark": benchmark, "summary": summary, **found.to_dict()})
+        print_json({"model": model, "domain": domain, "benchmark": benchmark, "summary": summary, **found.to_dict()})
         return
     out.print(summary + "\n", markup=False, highlight=False)
     for budget in found.budgets:
         out.print(found.explain(budget.n_drop), markup=False, highlight=False)
-
-
-@runs_app.command("list")
-def runs_list(model: Annotated[str | None, typer.Option("--model")] = None, as_json: JsonOption = False) -> None:
-    """Every run, recorded and measured here."""
-    rows = [_run_row(r) for r in library.all_runs(model)[0]]
-    if as_json:
-        _print_json(rows)
-        return
-    table = Table()
-    table.add_column("run", no_wrap=True, min_width=16)  # whole, so that it can be copied into `runs show`
-    for heading in ("model", "benchmark", "criterion", "dropped", "score", "n", "date"):
-        table.add_column(heading)
-    for row in rows:
-        dropped = ",".join(map(str, row["dropped"])) or "none"
-        name = row["criterion"] if row["seed"] is None else f"{row['criterion']} {row['seed']}"
-        cells = (row["run_id"], row["model_id"], row["benchmark"], name, dropped, f"{row['score']:.3f}")
-        table.add_row(*cells, str(row["n"]), row["created"][:10])
-    out.print(table)
-
-
-def _run_row(r: Any) -> dict[str, Any]:
-    return {
-        "run_id": r.run_id,
-        "benchmark": r.benchmark,
-        "score": r.score,
-        "n": r.n_scored,
-        "complete": r.complete,
-        "device": r.device,
-        "created": r.created,
-        "origin": r.origin,
-        **r.plan.to_dict(),
-    }
-
-
-@runs_app.command("show")
-def runs_show(run_id: str, as_json: JsonOption = False) -> None:
-    """One run with its outcomes, item by item."""
-    from core.errors import StoreError
-
-    found = [r for r in library.all_runs()[0] if len(run_id) >= 6 and r.run_id.startswith(run_id)]
-    if len(found) != 1:
-        raise StoreError(f"{len(found) or 'no'} runs are called '{run_id}': python -m core runs list shows the names")
-    if as_json:
-        _print_json({"run_id": found[0].run_id, **found[0].to_dict()})
-        return
-    for key, value in _run_row(found[0]).items():
-        out.print(f"{key}: {value}", markup=False, highlight=False)
-
-
-@runs_app.command("export")
-def runs_export(file: Path, model: Annotated[str | None, typer.Option("--model")] = None) -> None:
-    """Write the runs measured here to a Parquet file."""
-    from cache import RunStore
-    from core.errors import StoreError
-
-    with RunStore(library.user_runs_path()) as runs:
-        records = runs.records(model)
-        if not records:
-            raise StoreError("nothing to export: no runs were measured here; run python -m core sweep first")
-        runs.export_parquet(file, records)
-    err.print(f"{len(records)} runs in {file}", markup=False, highlight=False)
-
-
-@runs_app.command("import")
-def runs_import(file: Path) -> None:
-    """Merge a Parquet file of runs into the store."""
-    from cache import RunStore
-
-    with RunStore(library.user_runs_path()) as runs:
-        n = runs.import_parquet(file)
-    err.print(f"{n} runs imported from {file}", markup=False, highlight=False)
 
 
 # ------------------------------------------------------------------------------------------------ bench
@@ -734,7 +712,7 @@ def bench(
     with _progress("measuring") as bar:
         report = run_bench(vlm, [case], rounds, bar)
     if as_json:
-        _print_json(report)
+        print_json(report)
         return
     table = Table(title=f"{report['machine']['model']} on {report['machine']['device']}, {rounds} rounds, medians")
     for heading in ("case", "ours", "reference", "ratio", "agree", "reference is"):
@@ -794,7 +772,7 @@ def tiny_evaluate(
     with _progress("evaluating") as bar:
         report = evaluate_tiny(vlm, seed, limit, split, bar)
     if as_json:
-        _print_json(report)
+        print_json(report)
         return
     table = Table(title=f"Exact match · {split} split, seed {seed}, n = {limit}")
     for heading in ("domain", "task", "exact match", "n"):

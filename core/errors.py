@@ -5,6 +5,7 @@ StrataError
 ├── PlanError             a plan that cannot exist: bad indices, budget, protected layers, unknown criterion
 ├── SampleError           an image, a question or generation settings that cannot be used
 ├── CalibrationError      an atlas that is missing, damaged, or does not have what was asked of it
+├── RecipeError           an unknown recipe, GPU or shape of a model
 ├── StoreError            a run store or an import file that cannot be read or written
 ├── ExecutorError         a cluster that is not there, or whose workers are lost
 ├── MemoryLimitError      work that does not fit into memory, even one sample at a time
@@ -36,6 +37,10 @@ class SampleError(StrataError):
 
 
 class CalibrationError(StrataError):
+    pass
+
+
+class RecipeError(StrataError):
     pass
 
 

@@ -1,6 +1,5 @@
 """Commands for whoever shows Strata elsewhere: `doctor`, `record` and `report`; registered in core/cli.py."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -12,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from core import __version__, settings
+from core.console import JsonOption, print_json
 from core.data.samples import draw_from_source
 from core.errors import LimitError, StoreError, StrataError
 from core.limits import load_limits
@@ -19,7 +19,6 @@ from core.pruning import PruningPlan, build_plan
 from core.runs import library
 from core.runs.answers import ANSWERING, RecordedAnswer, image_hash, save_lines
 
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 PACKAGES = {  # what is missing where a package is: what it is for, how to get it
     "torch": ("answers, calibration and sweeps", "requirements.txt"),
     "transformers": ("answers, calibration and sweeps", "requirements.txt"),
@@ -95,7 +94,7 @@ def doctor(as_json: JsonOption = False) -> None:
     """What runs here, what is missing, and how to get it. Exit code 2 if not even the pages can be served."""
     found = check_up()
     if as_json:
-        typer.echo(json.dumps(found, indent=2))
+        print_json(found)
     else:
         typer.echo(f"Strata {found['version']}, {found['mode']} mode, device: {found['device']}")
         for c in found["checks"]:

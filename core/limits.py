@@ -36,7 +36,7 @@ class Limits:
     models: tuple[tuple[str, str], ...] | None = None
     work: bool = True
     upload_bytes: int = 5 * 2**20
-    question_chars: int = 300
+    question_chars: int = 4000  # items of benchmarks come with their hints and options
     new_tokens: int = 48
     session_tokens: int = 0
     answer_s: float = 600.0

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from core.data.samples import Sample
 from dashboard import score_figures, services, widgets
 from dashboard.answer_tables import TIE, Pane, divergence_frame, judge, numbers, parting, tally
 from dashboard.charts import drawn
@@ -27,14 +28,14 @@ NUMBERS = {
 }
 
 
-def show_result(pane: Pane, gold: str) -> None:
+def show_result(pane: Pane, sample: Sample) -> None:
     """Verdict and times under an answer."""
     if not pane.answer:
         if pane.events:
             st.badge("stopped", icon=":material/stop_circle:", color="gray")
         return
-    if gold:
-        verdict = judge(pane.answer, gold)
+    if sample.answer:
+        verdict = judge(pane.answer, sample)
         st.badge(
             verdict.words,
             icon=":material/check:" if verdict.correct else ":material/close:",
@@ -96,8 +97,8 @@ def show_divergence(panes: Sequence[Pane]) -> None:
     )
 
 
-def show_numbers(panes: Sequence[Pane], gold: str) -> None:
-    table = numbers(panes, gold)
+def show_numbers(panes: Sequence[Pane], sample: Sample) -> None:
+    table = numbers(panes, sample)
     st.subheader("Numbers", anchor=False)
     st.dataframe(
         table.dropna(axis="columns", how="all"),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from core.data.samples import Sample
 from core.data.scoring import failure_kind, score_answer
 from core.pruning import PruningPlan
 from core.runs.records import Answer, TokenEvent, first_divergence
@@ -44,16 +45,17 @@ class Verdict:
     words: str  # the kind of failure, if any, and the rule that decided
 
 
-def judge(answer: Answer, gold: str) -> Verdict:
-    """Is the answer right, by which rule, and if not, how does it fail?"""
-    kind, score = failure_kind(answer, gold), score_answer(answer.text, gold)
+def judge(answer: Answer, sample: Sample) -> Verdict:
+    """Is the answer right by the sample's metric, by which rule, and if not, how does it fail?"""
+    kind = failure_kind(answer, sample.gold, sample.metric)
+    score = score_answer(answer.text, sample.gold, sample.metric)
     if not kind:
         return Verdict(True, f"correct: {score.rule}")
     how = "the right text, but it did not end by itself" if score.correct else score.rule
     return Verdict(False, f"{kind}: {how}")
 
 
-def numbers(panes: Sequence[Pane], gold: str) -> pd.DataFrame:
+def numbers(panes: Sequence[Pane], sample: Sample) -> pd.DataFrame:
     """One row per finished answer: verdict, length, times, memory, and what the plan does to the full model's answer.
 
     Returns:
@@ -68,7 +70,7 @@ def numbers(panes: Sequence[Pane], gold: str) -> pd.DataFrame:
         rows.append(
             {
                 "pane": pane.name,
-                "verdict": judge(a, gold).words if gold else "no gold answer",
+                "verdict": judge(a, sample).words if sample.answer else "no gold answer",
                 "stopped": a.stopped,
                 "tokens": a.tokens,
                 "ttft_ms": 1000 * a.ttft_s,

@@ -128,14 +128,19 @@ def plan_score_chart(frame: pd.DataFrame) -> alt.LayerChart:
         color=alt.Color("plan:N", scale=colors, legend=None),
         tooltip=[
             alt.Tooltip("plan:N"),
-            alt.Tooltip("score:Q", title="exact match", format=".1%"),
+            alt.Tooltip("score:Q", title="right answers", format=".1%"),
             alt.Tooltip("low:Q", title="95 % from", format=".1%"),
             alt.Tooltip("high:Q", title="to", format=".1%"),
             alt.Tooltip("n:Q", title="items"),
             alt.Tooltip("measured:N"),
         ],
     )
-    x = alt.X("score:Q", title="exact match · right is better →", scale=scale, axis=alt.Axis(format=".0%", tickCount=5))
+    x = alt.X(
+        "score:Q",
+        title="right answers, more is better →",
+        scale=scale,
+        axis=alt.Axis(format=".0%", tickCount=5),
+    )
     rules = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", scale=scale), x2="high:Q")
     shapes = alt.Shape("plan:N", scale=alt.Scale(domain=names, range=[s.shape for s in styles]), legend=None)
     points = base.encode(x=x, shape=shapes)

@@ -35,13 +35,15 @@ def budget_steps(model: ModelSpec, largest: int) -> pd.DataFrame:
     """The same budget in several units, taking layers to be of their mean size.
 
     Returns:
-        Columns n_drop, percent (of depth dropped), parameters (left), left (percent of the parameters).
+        Columns n_drop, percent (of depth dropped), parameters (left), left (percent of the parameters); the last two
+        only of a model whose size is known.
     """
     n_drop = np.arange(1, largest + 1)
-    parameters = model.n_parameters - n_drop * sum(model.layer_parameters) / model.n_layers
-    percent = 100 * n_drop / model.n_layers
-    left = 100 * parameters / model.n_parameters
-    return pd.DataFrame({"n_drop": n_drop, "percent": percent, "parameters": parameters, "left": left})
+    steps = pd.DataFrame({"n_drop": n_drop, "percent": 100 * n_drop / model.n_layers})
+    if model.n_parameters:
+        steps["parameters"] = model.n_parameters - n_drop * sum(model.layer_parameters) / model.n_layers
+        steps["left"] = 100 * steps.parameters / model.n_parameters
+    return steps
 
 
 def nearest_budget(steps: pd.DataFrame, unit: str, value: float) -> int:

@@ -14,9 +14,10 @@ from typing import Any
 import pandas as pd
 
 from core import __version__
+from core.data.items import ItemSet
 from core.errors import CalibrationError, StoreError, StrataError
 from core.runs import library
-from core.runs.records import ItemSet, RunRecord, outcomes_frame
+from core.runs.records import RunRecord, outcomes_frame
 from dashboard import figures, results, score_figures
 
 WIDTH = 860
@@ -107,7 +108,7 @@ def _scores(domain: str, name: str, records: Sequence[RunRecord], items: dict[st
     initials = ", ".join(f"{initial} {label}" for label, initial in score_figures.REGIME_INITIALS.items())
     notes = f"Bars: 95 % Wilson intervals. Grey: 10th to 90th percentile of the random plans. Regimes: {initials}."
     numbers = results.drawn_numbers(results.curves(table, measured, [domain]), envelope, None)
-    return _section(f"Exact match on {domain}", name, chart, numbers, shown, [notes, found.summary()])
+    return _section(f"Right answers on {domain}", name, chart, numbers, shown, [notes, found.summary()])
 
 
 def _layers(model_id: str) -> str:

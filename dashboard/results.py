@@ -13,6 +13,7 @@ from core.analysis import comparisons
 from core.analysis.regime_map import as_ranges as as_ranges
 from core.analysis.statistics import smallest_detectable_difference, wilson_interval
 from core.runs.records import RunRecord, outcomes_frame
+from core.runs.references import ReferenceScore
 
 FULL = comparisons.FULL
 NONE = "none"  # a pane that is not used
@@ -94,10 +95,16 @@ def drawn_numbers(points: pd.DataFrame, envelope: pd.DataFrame, references: pd.D
     return table[[c for c in order if c in table]]
 
 
-def reference_points(records: Iterable[RunRecord], domain: str, measure: str = "score") -> pd.DataFrame:
+def reference_points(
+    records: Iterable[RunRecord], domain: str, measure: str = "score", figures: Iterable[ReferenceScore] = ()
+) -> pd.DataFrame:
     """Scores from elsewhere as points: the columns of `curves`, and origin (imported | published) and benchmark.
 
     Each benchmark and item set stands for itself; retention is against the full model of the same origin.
+
+    Args:
+        figures: without outcomes; those of the measure that say how many layers were dropped become points without an
+            interval.
     """
     groups: dict[tuple[str, str, str], list[RunRecord]] = {}
     for r in records:
@@ -108,7 +115,45 @@ def reference_points(records: Iterable[RunRecord], domain: str, measure: str = "
         table = score_table(outcomes_frame(group))
         points = curves(table, table.criterion.unique(), [domain], measure)
         parts.append(points.assign(origin=origin, benchmark=benchmark, label=points.label + f" ({origin})"))
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=[*CURVE, "origin", "benchmark"])
+    columns = [*CURVE, "origin", "benchmark"]
+    stated = [
+        (
+            f.criterion,
+            f"{f.criterion} ({f.origin})",
+            f.n_drop,
+            domain,
+            *[f.value] * 3,
+            f.n or np.nan,
+            "",
+            f.origin,
+            f.benchmark,
+        )
+        for f in figures
+        if f.n_drop and f.measure == measure and f.domain in (domain, "all")
+    ]
+    if stated:
+        parts.append(pd.DataFrame(stated, columns=columns))
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+
+
+def figure_table(figures: Iterable[ReferenceScore]) -> pd.DataFrame:
+    """Figures without outcomes as they were stated, with who says so."""
+    return pd.DataFrame(
+        [
+            {
+                "model": f.model_id,
+                "benchmark": f.benchmark,
+                "criterion": f.criterion,
+                "dropped": f"{f.percent:g} %" if f.percent is not None else "" if f.n_drop is None else str(f.n_drop),
+                f.measure: f.value,
+                "metric": f.metric,
+                "origin": f.origin,
+                "source": f.source,
+                "note": f.note,
+            }
+            for f in figures
+        ]
+    )
 
 
 def ordered_groups(groups: Iterable[str]) -> list[str]:
@@ -218,6 +263,21 @@ def pareto_front(cost: pd.Series, value: pd.Series) -> pd.Series:
     best = value.groupby(cost).max().sort_index()
     cheaper = best.cummax().shift(fill_value=-np.inf)  # the best value at any lower cost
     return (value == cost.map(best)) & (value > cost.map(cheaper))
+
+
+def failure_table(records: Iterable[RunRecord]) -> pd.DataFrame:
+    """How freely written answers fail: the share of each kind of failure in the scored items of each plan.
+
+    Returns:
+        Columns criterion, n_drop, plan_id, failure, share, n; a kind that a plan does not show has no row.
+    """
+    rows = []
+    for r in records:
+        said = [a for a in r.answers if a is not None]
+        for kind in sorted({a.failure for a in said if a.failure}):
+            share = sum(a.failure == kind for a in said) / len(said)
+            rows.append((r.plan.criterion, r.plan.n_drop, r.plan.plan_id, kind, share, len(said)))
+    return pd.DataFrame(rows, columns=["criterion", "n_drop", "plan_id", "failure", "share", "n"])
 
 
 def p_text(p: float) -> str:

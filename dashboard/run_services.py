@@ -7,11 +7,13 @@ from pathlib import Path
 import pandas as pd
 
 from core import settings
+from core.data.benchmarks import get_benchmark, list_benchmarks
 from core.errors import StoreError
 from core.runs import jobs
 from core.runs.jobs import Job
 from core.runs.library import user_runs_path, user_trials_path
 from core.runs.records import RunRecord
+from core.runs.sweep import EMBEDDED
 from dashboard import results, services
 
 MOST_RUNNING = 2  # jobs at once: each loads a model of its own and shares the processors with everybody's answers
@@ -90,6 +92,19 @@ def _bytes_in(folder: Path) -> int:
 
 
 # ------------------------------------------------------------------------------------------------ jobs
+
+
+def benchmarks() -> tuple[str, ...]:
+    """Benchmarks that are fetched from the Hub, by key."""
+    return tuple(b.key for b in list_benchmarks() if b.dataset)
+
+
+def benchmark_label(key: str) -> str:
+    """What is chosen from: "ChartQA · general · GPL-3.0"."""
+    if key in EMBEDDED:
+        return f"{key} · drawn here"
+    found = get_benchmark(key)
+    return f"{found.title} · {found.domain} · licence {found.licence}"
 
 
 def every_job() -> list[Job]:

@@ -22,7 +22,7 @@ REGIME_COLORS = {
 }
 REGIME_INITIALS = {"ranking-sensitive": "R", "converged": "C", "structure-dominated": "S", "undetermined": "?"}
 STRIP = 0.075  # height of the regime row, in units of the score axis
-AXIS = {"score": "exact match ↑", "retention": "share of the full model's score ↑"}
+AXIS = {"score": "right answers ↑", "retention": "share of the full model's score ↑"}
 COSTS = {"decode FLOPs": "decode_flops", "parameters": "parameters"}
 COST_AXIS = {
     "decode_flops": "← decode FLOPs per token, estimated",
@@ -286,6 +286,37 @@ def flip_chart(frame: pd.DataFrame) -> alt.LayerChart:
     )
     zero = alt.Chart(pd.DataFrame({"x": [0]})).mark_rule(color=NEUTRAL).encode(x="x:Q")
     return alt.layer(bars, zero).properties(height=alt.Step(22))
+
+
+FAILURES = {  # a colour-blind safe order from what was understood to what was not
+    "wrong": "#66788a",
+    "truncated": "#c9a227",
+    "unparsable": "#c8553d",
+    "repeating": "#8a63b5",
+    "empty": "#3f74c9",
+}
+
+
+def failure_chart(frame: pd.DataFrame, height: int = 240) -> alt.Chart:
+    """Kinds of failure against layers dropped, one criterion's plans; the full model stands at 0.
+
+    Args:
+        frame: as `results.failure_table` makes it.
+    """
+    kinds = [k for k in FAILURES if k in set(frame.failure)]
+    rank = frame.assign(order=frame.failure.map({k: i for i, k in enumerate(kinds)}))
+    return (
+        alt.Chart(rank)
+        .mark_bar(size=14, stroke=INK, strokeWidth=0.4)
+        .encode(
+            x=alt.X("n_drop:O", title="decoder layers dropped", axis=alt.Axis(labelAngle=0)),
+            y=alt.Y("share:Q", title="← share of the items", axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1])),
+            color=alt.Color("failure:N", title=None, scale=alt.Scale(domain=kinds, range=[FAILURES[k] for k in kinds])),
+            order="order:Q",
+            tooltip=["failure:N", alt.Tooltip("share:Q", format=".1%"), "n_drop:Q", "n:Q"],
+        )
+        .properties(height=height)
+    )
 
 
 def cost_chart(frame: pd.DataFrame, cost: str, full: tuple[float, float], height: int = 340) -> alt.LayerChart:

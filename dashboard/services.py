@@ -10,9 +10,9 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FunctionType
@@ -24,6 +24,7 @@ from PIL import Image
 
 from core import __version__, settings
 from core.data.images import open_image
+from core.data.items import BenchmarkItem, ItemSet
 from core.data.samples import DOMAINS, Sample, domain_tasks, draw_from_source, draw_samples
 from core.errors import CalibrationError, ModelError, SampleError, StoreError, StrataError
 from core.limits import Limits, load_limits
@@ -41,6 +42,7 @@ from core.runs import library
 from core.runs.answers import ANSWERING, RecordedAnswer, find_answer, image_hash, load_answers, save_answer, small_copy
 from core.runs.library import (
     GALLERY_SIZE,
+    comparable,
     gallery_sources,
     one_setting,
     recorded_anatomy_path,
@@ -48,8 +50,11 @@ from core.runs.library import (
     recorded_runs_path,
     user_atlas_path,
     user_runs_path,
+    with_own,
 )
-from core.runs.records import Answer, GenerationConfig, ItemSet, RunRecord, TokenEvent, outcomes_frame
+from core.runs.published import published_scores
+from core.runs.records import Answer, GenerationConfig, RunRecord, TokenEvent, outcomes_frame
+from core.runs.references import ReferenceScore
 from dashboard import results
 from dashboard.exports import Stage, build_zip
 from dashboard.plan_tables import Request, Speed, parameters_left, speed
@@ -165,9 +170,18 @@ def models() -> list[str]:
 
 
 def spec(model_id: str) -> ModelSpec:
-    """What the model is: from its runs if there are any (no torch needed), else from its configuration."""
-    for record in records(model_id):
-        return record.model
+    """What the model is: from its runs if there are any (no torch needed), else from its configuration.
+
+    Imported runs may know its depth only; what is known of its size then comes from elsewhere, or is 0.
+    """
+    found = [r.model for r in records(model_id)]
+    for model in found:
+        if model.n_parameters:
+            return model
+    if found:
+        with suppress(ModelError):  # its weights are not here
+            return _read_spec(model_id) if live(model_id) else found[0]
+        return found[0]
     if live(model_id):
         return _read_spec(model_id)
     raise ModelError(
@@ -364,20 +378,30 @@ def _load_recorded(path: str, mtime: int) -> tuple[list[RunRecord], dict[str, It
     return load_recorded(Path(path))
 
 
-def _own_runs() -> tuple[list[RunRecord], dict[str, ItemSet]]:
-    records, items, _ = _own_store()
-    return records, items
+@dataclass(frozen=True)
+class OwnStore:
+    """What the user's run store holds; `problem`: why it cannot be read, in one line."""
+
+    records: Sequence[RunRecord] = ()
+    items: Mapping[str, ItemSet] = field(default_factory=dict)
+    figures: Sequence[ReferenceScore] = ()
+    problem: str = ""
+
+
+def _own_runs() -> tuple[Sequence[RunRecord], Mapping[str, ItemSet]]:
+    own = _own_store()
+    return own.records, own.items
 
 
 def storage_problem() -> str:
     """Why the user's own runs cannot be read, in one line; "" if they can. Pages then show what is recorded."""
-    return _own_store()[2]
+    return _own_store().problem
 
 
-def _own_store() -> tuple[list[RunRecord], dict[str, ItemSet], str]:
+def _own_store() -> OwnStore:
     path = user_runs_path()
     if not path.exists():
-        return [], {}, ""
+        return OwnStore()
     state = _store_state(path)
     # of a store that cannot even be looked at: tried again now and then, not by every call of a page
     attempt = 0 if state else int(time.monotonic() // RETRY_S)
@@ -391,22 +415,22 @@ def _store_state(path: Path) -> tuple[Any, ...]:
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
-def _load_own(path: str, state: tuple[Any, ...], attempt: int) -> tuple[list[RunRecord], dict[str, ItemSet], str]:
+def _load_own(path: str, state: tuple[Any, ...], attempt: int) -> OwnStore:
     from cache.run_store import RunStore, store_state
 
     try:
         if not state and not store_state(Path(path), BUSY_S):  # opening it would wait for a minute
             raise StoreError(f"the run store {shown(Path(path))} is locked by another process, or damaged")
         with RunStore(Path(path), busy_s=BUSY_S) as runs:
-            return runs.records(), {items.data_hash: items for items in runs.item_sets()}, ""
+            return OwnStore(runs.records(), {s.data_hash: s for s in runs.item_sets()}, runs.references())
     except StoreError as error:
-        return [], {}, str(error)
+        return OwnStore(problem=str(error))
 
 
 def records(model_id: str) -> list[RunRecord]:
     """The runs of a model that may be compared: one revision, dtype and device.
 
-    A run that was repeated here replaces the recorded one.
+    A run that was repeated here replaces the recorded one as soon as it has come as far.
     """
     return list(_records(model_id, _state(model_id)))
 
@@ -417,13 +441,19 @@ def _records(model_id: str, state: tuple[Any, ...]) -> list[RunRecord]:
 
 
 def _all_records(model_id: str) -> list[RunRecord]:
-    merged = {r.run_id: r for r in (*_recorded(model_id)[0], *_own_runs()[0]) if r.model.model_id == model_id}
-    return [r for r in merged.values() if r.n_scored]
+    merged = with_own(_recorded(model_id)[0], _own_runs()[0])
+    return [r for r in merged if r.n_scored and r.model.model_id == model_id]
 
 
 def reference_points(model_id: str, domain: str, measure: str = "score") -> pd.DataFrame:
     """Imported and published scores of a domain, to stand beside the runs that the page is about."""
-    return results.reference_points(_reference_records(model_id, _state(model_id)), domain, measure)
+    found = _reference_records(model_id, _state(model_id))
+    return results.reference_points(found, domain, measure, figures(model_id))
+
+
+def figures(model_id: str | None = None) -> list[ReferenceScore]:
+    """Published and imported figures without outcomes, of one model or of all."""
+    return [f for f in (*published_scores(), *_own_store().figures) if model_id in (None, f.model_id)]
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
@@ -484,7 +514,7 @@ def _data_sets(model_id: str, state: tuple[Any, ...]) -> list[DataSet]:
 
 
 def chosen_records(model_id: str, data: str | None = None) -> list[RunRecord]:
-    """The runs behind the scores of a page: one item set per domain.
+    """The runs behind the scores of a page: one item set per domain, judged by one metric.
 
     Args:
         data: hash of an item set, to be used for its domain instead of the one with the most scored items.
@@ -498,7 +528,7 @@ def _chosen_records(model_id: str, data: str | None, state: tuple[Any, ...]) -> 
     for found in data_sets(model_id):
         if found.data_hash == data or found.domain not in chosen:
             chosen[found.domain] = found.data_hash
-    return [r for r in records(model_id) if r.data_hash == chosen[r.domain]]
+    return comparable(r for r in records(model_id) if r.data_hash == chosen[r.domain])
 
 
 def _state(model_id: str) -> tuple[Any, ...]:
@@ -597,6 +627,24 @@ def _flips(
     return table
 
 
+def answered_records(model_id: str, domain: str, data: str | None = None) -> list[RunRecord]:
+    """The runs of a domain with what was written in them; none of teacher-forced runs, which write nothing."""
+    return list(_answered_records(model_id, domain, data, _state(model_id)))
+
+
+@st.cache_resource(max_entries=2, show_spinner="Reading the answers …")
+def _answered_records(model_id: str, domain: str, data: str | None, state: tuple[Any, ...]) -> list[RunRecord]:
+    from cache.run_store import RunStore
+
+    chosen = {r.run_id: r for r in chosen_records(model_id, data) if r.domain == domain}
+    found = [r for r in chosen.values() if r.answers]
+    listed = {i: r for i, r in chosen.items() if not r.answers and (r.max_new_tokens or r.origin == "imported")}
+    if listed and user_runs_path().exists():
+        with RunStore(user_runs_path(), busy_s=BUSY_S) as runs:
+            found += [r for i in listed if (r := runs.get(i)) and r.answers]
+    return found
+
+
 def measured_as(model_id: str, criterion: str, budget: int, data: str | None = None) -> PruningPlan | None:
     """The plan that was measured under a criterion at a budget."""
     for record in chosen_records(model_id, data):
@@ -683,21 +731,43 @@ def _gallery(sources: tuple[str, ...], task: str | None) -> tuple[Sample, ...]:
 
 
 def sample(model_id: str, sample_id: str) -> Sample:
-    """A gallery sample, an item of a measured benchmark, or a calibration sample, picture included."""
+    """A gallery sample, an item of a measured benchmark, or a calibration sample, with the picture if it is here."""
     for known in gallery(model_id):
         if known.sample_id == sample_id:
             return known
     for items in item_sets(model_id).values():
         for item in items.items:
             if item.item_id == sample_id:
-                if item.source.startswith("drawn:"):
-                    return draw_from_source(item.source)
-                return Sample(item.item_id, items.domain, item.task, item.question, item.answer, None, item.source)
+                return _item_sample(items, item)
     for source in atlas_sources(model_id):
         for known in atlas(model_id, source).samples:
             if known.sample_id == sample_id and known.source.startswith("drawn:"):
                 return draw_from_source(known.source)
     raise StrataError(f"no sample '{sample_id[:32]}' here: pick one of the gallery")
+
+
+def _item_sample(items: ItemSet, item: BenchmarkItem) -> Sample:
+    if item.source.startswith("drawn:"):
+        return draw_from_source(item.source)
+    more = (item.choices, item.accepted, item.precision, items.metric)
+    picture = _benchmark_picture(items.benchmark, item.source, item.item_id)
+    return Sample(item.item_id, items.domain, item.task, item.question, item.answer, picture, item.source, *more)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _benchmark_picture(benchmark: str, source: str, item_id: str) -> Image.Image | None:
+    from core.data.benchmarks.loading import find_picture
+
+    with suppress(SampleError):  # its files are not on this machine, or are others now
+        return find_picture(benchmark, source, item_id)
+    return None
+
+
+def item_picture(model_id: str, item_id: str) -> Image.Image | None:
+    """The picture of a measured item; None where it has none, or its files are not on this machine."""
+    with suppress(StrataError):
+        return sample(model_id, item_id).image
+    return None
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)

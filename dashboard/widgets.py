@@ -90,6 +90,7 @@ def runs_provenance(records: Sequence[RunRecord], model: ModelSpec, n: int | Non
         f"{model.model_id} @ {model.revision[:10] or 'unknown'}, {model.dtype}",
         hashes,
         f"n = {n} items" if n else "",
+        ", ".join(sorted({r.metric.replace("_", " ") for r in records})),
         f"{len(records)} runs",
         devices,
         dates[0] if len(set(dates)) == 1 else f"{dates[0]} to {dates[-1]}" if dates else "",

@@ -13,10 +13,11 @@ import numpy as np
 import pandas as pd
 
 from cache import RunStore
+from core.data.items import BenchmarkItem, ItemSet
 from core.data.samples import Sample
 from core.pruning.atlas import TOKEN_KINDS, CalibrationSample, SimilarityAtlas
 from core.pruning.plan import ModelSpec, PruningPlan
-from core.runs.records import BenchmarkItem, ItemSet, RunRecord, outcomes_frame
+from core.runs.records import RunRecord, outcomes_frame
 from core.runs.sweep import Benchmark, run_sweep, sweep_plans
 
 N_LAYERS = 8

@@ -25,6 +25,8 @@ def matching_criterion(domain: str) -> str:
 def plan_answers(outcomes: pd.DataFrame, criteria: Iterable[str], n_drop: int, domain: str) -> dict[str, pd.DataFrame]:
     """The rows of each criterion's plan at a budget, by item; `FULL` is the unpruned model.
 
+    Of a criterion that chose several plans (calibrated again), the one with the most outcomes counts, or the first.
+
     Args:
         outcomes: as `outcomes_frame` makes it.
     """
@@ -32,7 +34,7 @@ def plan_answers(outcomes: pd.DataFrame, criteria: Iterable[str], n_drop: int, d
     rows = rows[rows.domain == domain]
     full, pruned = rows[rows.n_drop == 0], rows[rows.n_drop > 0]
     chosen = {c: full if c == FULL else pruned[pruned.criterion == c] for c in dict.fromkeys(criteria)}
-    return {c: r.drop_duplicates("item_id").set_index("item_id") for c, r in chosen.items() if len(r)}
+    return {c: _by_item(r[r.plan_id == _largest_plan(r)]) for c, r in chosen.items() if len(r)}
 
 
 def pairwise(outcomes: pd.DataFrame, criteria: Iterable[str], n_drop: int, domain: str) -> pd.DataFrame:
@@ -85,7 +87,17 @@ def median_plan(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows, by item, of the plan with the median score (of two middle ones the lower)."""
     scores = rows.groupby("plan_id").correct.mean().reset_index().sort_values(["correct", "plan_id"])
     chosen: pd.DataFrame = rows[rows.plan_id == scores.plan_id.iloc[(len(scores) - 1) // 2]]
-    return chosen.drop_duplicates("item_id").set_index("item_id")
+    return _by_item(chosen)
+
+
+def _largest_plan(rows: pd.DataFrame) -> str:
+    return str(rows.plan_id.value_counts(sort=False).idxmax())
+
+
+def _by_item(rows: pd.DataFrame) -> pd.DataFrame:
+    """Items of two benchmarks may have the same id."""
+    keys = [k for k in ("benchmark", "item_id") if k in rows]
+    return rows.drop_duplicates(keys).set_index(keys)
 
 
 def compared(a: str, x: pd.DataFrame, b: str, y: pd.DataFrame) -> dict[str, object]:

@@ -35,9 +35,9 @@ from core.analysis.comparisons import matching_criterion
 from core.analysis.effects import Draws, advantage, disagreement, rank_and_structure, resampled_scores, spread
 from core.analysis.regime_map import CONVERGED, RANKING, STRUCTURE, UNDETERMINED, Boundary, BudgetRegime, RegimeMap
 from core.analysis.statistics import LEVEL, Interval, smallest_detectable_difference
+from core.data.items import ItemSet
 from core.errors import StoreError
 from core.pruning.criteria import list_criteria
-from core.runs.records import ItemSet
 
 ENSEMBLE = "random"
 BEST_SHARE = 0.05  # the domain-aware plans must be in this best share of the ensemble
@@ -60,8 +60,9 @@ def detect_regimes(
 
     Args:
         outcomes: one row per plan and item of one domain, with columns plan_id, criterion, n_drop, longest_run,
-            similarity_dropped, item_id, correct, and optionally domain. Rows of the criterion "random" are the
-            ensemble; plans that are no criterion's (`is_evidence`) do not count.
+            similarity_dropped, item_id, correct, and optionally domain and benchmark (items of two benchmarks may have
+            the same id). Rows of the criterion "random" are the ensemble; plans that are no criterion's (`is_evidence`)
+            do not count.
         domain_aware: criteria that rank by a domain's similarity; those of the group "domain-aware" and the
             "domain:<name>" ones by default.
         floor: score of a model that knows nothing of the picture (`chance_score`).
@@ -82,6 +83,13 @@ def detect_regimes(
     table = outcomes.loc[counted, list(columns)]
     for name in ("plan_id", "item_id", "criterion"):  # text to numbers once: at every budget it outlasts the tests
         table[name] = table[name].astype("category")
+    if "benchmark" in outcomes and outcomes.benchmark.nunique() > 1:
+        benchmark = outcomes.benchmark[counted].astype("category").cat.codes.astype(np.int64)
+        items = benchmark * len(table.item_id.cat.categories) + table.item_id.cat.codes
+        table["item_id"] = items.astype("category")
+        # Plans are compared on items that all have: a benchmark that few have come to would leave but these few.
+        plans = table.plan_id.cat.codes.groupby([table.n_drop, benchmark]).transform("nunique")
+        table = table[plans * 2 >= plans.groupby(table.n_drop).transform("max")]
     tests = [
         _test_budget(_table(table[table.n_drop == k]), k, set(domain_aware), own, floor, level, n_boot, seed)
         for k in sorted(set(table.n_drop.tolist()))

@@ -14,42 +14,56 @@ MAX_PIXELS = 16_000_000
 MAX_SIDE = 2048  # pixels, after downscaling
 
 
-def open_image(data: bytes | Path) -> Image.Image:
+def open_image(
+    data: bytes | Path,
+    *,
+    max_bytes: int = MAX_BYTES,
+    max_pixels: int = MAX_PIXELS,
+    max_side: int = MAX_SIDE,
+    formats: tuple[str, ...] = FORMATS,
+) -> Image.Image:
     """The first frame of a PNG, JPEG or WebP picture as RGB, upright, at most 2048 pixels a side.
+
+    The bounds are those of uploads; benchmarks, whose pictures a user chose to load, have wider ones.
 
     Raises:
         SampleError: one line, for anything that is not such a picture or is too large.
     """
     if isinstance(data, Path):
-        data = _read(data)
-    if len(data) > MAX_BYTES:
-        raise SampleError(f"the image is larger than {MAX_BYTES // 2**20} MB: give a smaller one")
+        data = _read(data, max_bytes)
+    if len(data) > max_bytes:
+        raise SampleError(f"the image is larger than {max_bytes // 2**20} MB: give a smaller one")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(data), formats=FORMATS)
+            image = Image.open(io.BytesIO(data), formats=formats)
             width, height = image.size
-            if width * height > MAX_PIXELS:
-                most = f"at most {MAX_PIXELS // 10**6} megapixels are taken"
+            if width * height > max_pixels:
+                most = f"at most {max_pixels // 10**6} megapixels are taken"
                 raise SampleError(f"the image has {width} x {height} pixels, {most}: scale it down")
             image.load()
             upright = ImageOps.exif_transpose(image)
-            upright.thumbnail((MAX_SIDE, MAX_SIDE))
+            upright.thumbnail((max_side, max_side))
             return _flattened(upright)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise SampleError(f"the image declares more than {MAX_PIXELS // 10**6} megapixels: scale it down") from None
+        raise SampleError(f"the image declares more than {max_pixels // 10**6} megapixels: scale it down") from None
     except UnidentifiedImageError:
-        raise SampleError("not a PNG, JPEG or WebP picture: convert it, or choose another file") from None
+        raise SampleError(f"not a {_listed(formats)} picture: convert it, or choose another file") from None
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise SampleError(f"the picture is damaged ({error}): choose another file") from error
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, max_bytes: int) -> bytes:
     try:
         with path.open("rb") as file:
-            return file.read(MAX_BYTES + 1)
+            return file.read(max_bytes + 1)
     except OSError as error:
         raise SampleError(f"cannot read the image {path}: {error.strerror}") from error
+
+
+def _listed(formats: tuple[str, ...]) -> str:
+    *first, last = ("WebP" if f == "WEBP" else f for f in formats)
+    return f"{', '.join(first)} or {last}" if first else last
 
 
 def _flattened(image: Image.Image) -> Image.Image:

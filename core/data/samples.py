@@ -26,7 +26,7 @@ class Sample:
     """One question about one image.
 
     `sample_id` is the first 16 hex digits of a sha256 over the content; `source` says how to get the sample again.
-    `choices`, `accepted` and `precision` say what else counts as right (`Gold`).
+    `choices`, `accepted` and `precision` say what else counts as right (`Gold`), `metric` how that is judged.
     """
 
     sample_id: str
@@ -39,6 +39,7 @@ class Sample:
     choices: tuple[str, ...] = ()
     accepted: tuple[str, ...] = ()
     precision: int | None = None
+    metric: str = "exact_match"
 
     @property
     def gold(self) -> Gold:

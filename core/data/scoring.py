@@ -1,54 +1,22 @@
 """How an answer is judged against a gold answer, and how a wrong one fails. Text only, no torch.
 
-Exact match here and in a sweep agree. A sweep teacher-forces the gold answer and asks that every token of it, the end
-token included, is the likeliest one; that is so if and only if greedy decoding writes those tokens and then stops. So
-`failure_kind` calls an answer right ("") when its text is the gold text and it ended by itself. Two things could part
-them, both rare: other tokens that spell the same text, and two tokens that are equally likely up to rounding.
+This is the front of the metrics in `metrics` and `math_metrics`. Exact match here and in a sweep agree. A sweep
+teacher-forces the gold answer and asks that every token of it, the end token included, is the likeliest one; that is so
+if and only if greedy decoding writes those tokens and then stops. So `failure_kind` calls an answer right ("") when its
+text is the gold text and it ended by itself. Two things could part them, both rare: other tokens that spell the same
+text, and two tokens that are equally likely up to rounding.
 """
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
+import core.data.math_metrics  # noqa: F401 - registers its metrics
+from core.data.metrics import METRICS, Gold, Metric, Score
 from core.errors import SampleError, suggest
 
-NUMBER = re.compile(r"\d+(?:[.:]\d+)*")  # 7, 3.5, 10:35
+__all__ = ["METRICS", "Gold", "Metric", "Score", "failure_kind", "get_metric", "repeats", "score_answer"]
 
-
-@dataclass(frozen=True)
-class Gold:
-    """What counts as a right answer.
-
-    Attributes:
-        answer: the gold text: the letter of a choice, a number, LaTeX, yes or no, or a text.
-        choices: the texts of the options in the order of their letters, of multiple-choice questions.
-        accepted: every annotator's answer (TextVQA has ten), or further texts that count as right.
-        precision: decimals that a number is rounded to before it is compared (MathVista); None: as it is.
-    """
-
-    answer: str
-    choices: tuple[str, ...] = ()
-    accepted: tuple[str, ...] = ()
-    precision: int | None = None
-
-
-@dataclass(frozen=True)
-class Score:
-    """A verdict on a text.
-
-    Attributes:
-        rule: the rule that decided, as a reader sees it.
-        outcome: correct | wrong | unparsable | empty.
-        value: 0 to 1; between them only for graded metrics (VQA accuracy), where `correct` is from 0.5 on.
-        parsed: what was read out of the text and compared: a letter, a number; "" where nothing was found.
-    """
-
-    correct: bool
-    rule: str
-    outcome: str
-    value: float = 0.0
-    parsed: str = ""
+MAX_REPEATED = 20_000  # characters at the end of a text in which repeats are looked for
 
 
 class Answered(Protocol):
@@ -60,47 +28,40 @@ class Answered(Protocol):
     def stopped(self) -> str: ...
 
 
-def exact_match(answer: str, gold: str) -> Score:
-    """The same text, but for spaces around it: case, wording and the steps of a calculation count."""
-    given, wanted = answer.strip(), gold.strip()
-    if given == wanted:
-        return Score(True, "the same text" if answer == gold else "the same text after trimming spaces", "correct")
-    if not given:
-        return Score(False, "nothing was answered", "empty")
-    if given.casefold() == wanted.casefold():
-        return Score(False, "the same text but for capital letters", "wrong")
-    numbers, golden = NUMBER.findall(given), NUMBER.findall(wanted)
-    if golden and not numbers:
-        return Score(False, "no number in the answer, where the gold answer has one", "unparsable")
-    if golden and numbers[-1] == golden[-1]:
-        return Score(False, "the same last number, but another text", "wrong")
-    return Score(False, "another text", "wrong")
-
-
-METRICS: dict[str, Callable[[str, str], Score]] = {"exact_match": exact_match}
-
-
-def score_answer(answer: str, gold: str, metric: str = "exact_match") -> Score:
-    """Judge a text by a metric; how the answer ended is not known here (see `failure_kind`).
+def get_metric(name: str) -> Metric:
+    """A metric by name.
 
     Raises:
         SampleError: no such metric.
     """
-    if metric not in METRICS:
-        raise SampleError(f"unknown metric '{metric}': {suggest(metric, METRICS)}")
-    return METRICS[metric](answer, gold)
+    if name not in METRICS:
+        raise SampleError(f"unknown metric '{name}': {suggest(name, METRICS)}")
+    return METRICS[name]
 
 
-def failure_kind(answer: Answered, gold: str, metric: str = "exact_match") -> str:
+def score_answer(answer: str, gold: Gold | str, metric: str = "exact_match") -> Score:
+    """Judge a text by a metric; how the answer ended is not known here (see `failure_kind`).
+
+    Raises:
+        SampleError: no such metric, or LaTeX is to be compared and math-verify is not installed.
+    """
+    return get_metric(metric).score(answer, Gold(gold) if isinstance(gold, str) else gold)
+
+
+def failure_kind(answer: Answered, gold: Gold | str, metric: str = "exact_match") -> str:
     """How an answer fails: "" (it is right), "wrong", "unparsable", "repeating", "empty" or "truncated".
 
     The most telling kind is named: an answer that ran into the token limit because it repeats itself is repeating.
-    Right text that did not end by itself is truncated: more would have followed.
+    For exact match, right text that did not end by itself is truncated: more would have followed. Every other metric
+    reads the answer out of the text, so an answer that was read and is right is right even if the limit cut off, or a
+    repetition filled, what came behind it.
     """
     score = score_answer(answer.text, gold, metric)
     ended = answer.stopped == "end"
-    if score.outcome == "empty" or (score.correct and ended):
-        return "" if score.correct else "empty"
+    if score.correct and (ended or not get_metric(metric).whole):
+        return ""
+    if score.outcome == "empty":
+        return "empty"
     if repeats(answer.text):
         return "repeating"
     return score.outcome if ended else "truncated"
@@ -112,7 +73,7 @@ def repeats(text: str, times: int = 3) -> bool:
     A piece is one or more words. Repeats without a space count from 24 characters on: 1000 does not repeat its 0.
     """
     # the first word shall begin, and the last one end, as the others do
-    spaced = " " + re.sub(r"[,;.]?\s+", " ", text.strip())
+    spaced = " " + re.sub(r"[,;.]?\s+", " ", text.strip()[-MAX_REPEATED:])
     for period in range(1, len(spaced) // times + 1):
         tail = spaced[-times * period :]
         if tail == tail[:period] * times and (" " in tail or len(tail) >= 24):

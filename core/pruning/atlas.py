@@ -7,6 +7,7 @@ model. Nothing here knows torch.
 
 import hashlib
 import json
+import os
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -239,7 +240,7 @@ class SimilarityAtlas:
         """One .npz without pickled objects: a JSON header and two arrays."""
         path.parent.mkdir(parents=True, exist_ok=True)
         header = np.frombuffer(json.dumps(self._header()).encode(), np.uint8)
-        tmp = path.with_suffix(".tmp.npz")
+        tmp = path.with_suffix(f".{os.getpid()}.tmp.npz")  # two calibrations may run at once
         np.savez_compressed(tmp, header=header, values=self.values.astype(np.float32), n_tokens=self.n_tokens)
         tmp.rename(path)
 

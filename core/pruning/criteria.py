@@ -130,10 +130,16 @@ def ranked_layers(scores: Array, protected: frozenset[int]) -> list[int]:
     Raises:
         CalibrationError: a score is NaN, since the calibration samples have no token of that kind.
     """
+    known = _known(scores)
+    free = [i for i in range(len(known)) if i not in protected]
+    return sorted(free, key=lambda i: (-known[i], -i))
+
+
+def _known(scores: Array) -> Array:
+    """The scores; NaN among them would be sorted anywhere."""
     if np.isnan(scores).any():
         raise CalibrationError("the atlas has no similarity of this token kind here: choose another token kind")
-    free = [i for i in range(len(scores)) if i not in protected]
-    return sorted(free, key=lambda i: (-scores[i], -i))
+    return scores
 
 
 def _free(atlas: SimilarityAtlas, options: Options) -> list[int]:
@@ -142,7 +148,7 @@ def _free(atlas: SimilarityAtlas, options: Options) -> list[int]:
 
 def _pooled(atlas: SimilarityAtlas, kind: str, length: int) -> Array:
     """Similarity of each span over all domains, each domain weighing the same."""
-    return np.asarray(np.mean([atlas.mean(d, None, kind, length) for d in atlas.domains], axis=0))
+    return _known(np.asarray(np.mean([atlas.mean(d, None, kind, length) for d in atlas.domains], axis=0)))
 
 
 # ------------------------------------------------------------------------------------------------ domain-aware
@@ -248,7 +254,8 @@ def shortgpt(atlas: SimilarityAtlas, options: Options) -> Array:
     kind = TOKEN_KINDS.index(options.kind)
     tokens = atlas.n_tokens[:, kind].astype(np.float64)
     values = np.nan_to_num(atlas.values[:, kind, :, 0].astype(np.float64))  # a sample without such tokens weighs 0
-    return np.asarray(tokens @ values / tokens.sum())
+    with np.errstate(invalid="ignore"):  # of no token at all, which is refused
+        return np.asarray(tokens @ values / tokens.sum())
 
 
 @criterion("random", label="Random", source="baseline, seeded")
@@ -273,13 +280,8 @@ def deepest(atlas: SimilarityAtlas, n_drop: int, options: Options) -> Iterable[i
 @criterion("block", label="Block", source="arXiv:2403.17887")
 def block(atlas: SimilarityAtlas, n_drop: int, options: Options) -> Iterable[int]:
     """Drop the contiguous block of the least angular distance at the last prompt token."""
-    distance = np.mean(
-        [
-            np.nanmean(np.arccos(np.clip(atlas.sample_values(d, None, "last", n_drop), -1, 1)) / np.pi, axis=0)
-            for d in atlas.domains
-        ],
-        axis=0,
-    )
+    angles = (np.arccos(np.clip(atlas.sample_values(d, None, "last", n_drop), -1, 1)) / np.pi for d in atlas.domains)
+    distance = _known(np.mean([np.nanmean(a, axis=0) for a in angles], axis=0))
     starts = [i for i in range(len(distance)) if not options.protected & set(range(i, i + n_drop))]
     if not starts:
         raise PlanError(

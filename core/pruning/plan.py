@@ -14,6 +14,8 @@ from typing import Any
 
 from core.errors import PlanError
 
+PLAN_FILE = "strata_plan.json"  # in the folder of an exported checkpoint: the plan, and where the weights come from
+
 
 @dataclass(frozen=True)
 class ModelSpec:

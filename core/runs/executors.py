@@ -8,8 +8,9 @@ import os
 import socket
 from abc import ABC, abstractmethod
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -20,7 +21,7 @@ from core.pruning.plan import ModelSpec, PruningPlan
 if TYPE_CHECKING:
     from core.vlm.loading import VLM
 
-Scorer = Callable[..., Any]  # core.vlm.forest.score_plans, or a stand-in with its signature
+Scorer = Callable[..., Any]  # core.vlm.free_form.score_samples, or a stand-in with its signature
 
 EXECUTORS = ("local", "ray")
 POLL_S = 0.5  # how long a wish to stop may go unheard while workers are busy
@@ -29,11 +30,18 @@ MOST_LOSSES = 3  # workers that may be lost over one piece
 
 @dataclass(frozen=True, eq=False)
 class Piece:
-    """Plans to score on a chunk of a benchmark's items."""
+    """Plans to score on a chunk of a benchmark's items.
 
-    benchmark: int  # which of the sweep's
+    Attributes:
+        benchmark: which of the sweep's.
+        samples: may open their pictures only when they are asked for.
+        options: of the scorer, where answers are written freely.
+    """
+
+    benchmark: int
     plans: Sequence[PruningPlan]
     samples: Sequence[Sample]
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def outcomes(self) -> int:
@@ -92,7 +100,8 @@ class LocalExecutor(Executor):
             def report(done: int, of: int, piece: Piece = piece) -> None:
                 progress(piece, piece.outcomes * done // max(of, 1))
 
-            yield piece, self.score(self.vlm, piece.plans, piece.samples, progress=report, should_stop=should_stop)
+            score = partial(self.score, self.vlm, piece.plans, list(piece.samples), **piece.options)
+            yield piece, score(progress=report, should_stop=should_stop)
 
 
 class RayExecutor(Executor):
@@ -142,8 +151,9 @@ class RayExecutor(Executor):
     def map(
         self, pieces: Sequence[Piece], *, progress: Callable[[Piece, int], None], should_stop: Callable[[], bool]
     ) -> Iterator[tuple[Piece, Any]]:
-        todo, losses = deque(pieces), Counter[Piece | None]()
-        while todo or any(piece for _, piece in self._busy.values()):
+        # Workers may still be at pieces of an earlier call that was stopped: those are nobody's now.
+        todo, asked, losses = deque(pieces), set(pieces), Counter[Piece | None]()
+        while todo or any(piece in asked for _, piece in self._busy.values()):
             while todo and self._idle:
                 self._give(self._idle.pop(), todo.popleft())
             finished, _ = self._ray.wait(list(self._busy), timeout=POLL_S)
@@ -163,7 +173,7 @@ class RayExecutor(Executor):
                             f"{MOST_LOSSES} workers were lost over {over}, perhaps out of memory: use fewer --workers; "
                             f"finished items are kept ({error})"
                         ) from None
-                    if piece is not None:
+                    if piece in asked:
                         todo.appendleft(piece)
                     self._start_worker()
                     continue
@@ -178,7 +188,7 @@ class RayExecutor(Executor):
                     self._give(worker, todo.popleft())
                 else:
                     self._idle.append(worker)
-                if piece is not None:
+                if piece in asked:
                     yield piece, result
 
     def close(self) -> None:
@@ -190,7 +200,8 @@ class RayExecutor(Executor):
         self._busy[worker.describe.remote()] = (worker, None)
 
     def _give(self, worker: Any, piece: Piece) -> None:
-        self._busy[worker.score.remote(list(piece.plans), list(piece.samples))] = (worker, piece)
+        asked = worker.score.remote(list(piece.plans), list(piece.samples), dict(piece.options))
+        self._busy[asked] = (worker, piece)
 
     def _room(self) -> int:
         """How many workers the cluster can hold."""
@@ -232,8 +243,8 @@ class _Worker:
     def describe(self) -> tuple[ModelSpec, str]:
         return self.executor().spec, self.executor().hardware
 
-    def score(self, plans: Sequence[PruningPlan], samples: Sequence[Sample]) -> Any:
-        return self.executor().score(self.executor().vlm, plans, samples)
+    def score(self, plans: Sequence[PruningPlan], samples: Sequence[Sample], options: Mapping[str, Any]) -> Any:
+        return self.executor().score(self.executor().vlm, plans, samples, **options)
 
 
 def device_name(device: str) -> str:
@@ -248,9 +259,9 @@ def device_name(device: str) -> str:
 
 
 def _forest() -> Scorer:
-    from core.vlm.forest import score_plans
+    from core.vlm.free_form import score_samples
 
-    return score_plans
+    return score_samples
 
 
 def _connected_ray(address: str, workers: int | None) -> Any:

@@ -51,7 +51,8 @@ def greedy_orders(
         device=device_name(vlm),
         created=datetime.now(UTC).date().isoformat(),
     )
-    same = held is not None and (held.data_hash, held.protected) == (blank.data_hash, blank.protected)
+    parts = ("data_hash", "n_samples", "protected")
+    same = held is not None and all(getattr(held, part) == getattr(blank, part) for part in parts)
     order = held if held is not None and same else blank
     left = [i for i in range(vlm.spec.n_layers) if i not in protected | set(order.layers)]
     done, total = 0, len(samples) * (len(left) * (len(left) + 1) // 2 + (not order.layers))

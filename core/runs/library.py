@@ -4,15 +4,19 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core import settings
+from core.data.items import ItemSet
 from core.data.samples import alternate
 from core.errors import CalibrationError
 from core.pruning.atlas import SimilarityAtlas
 from core.pruning.plan import PruningPlan
-from core.runs.records import ItemSet, RunRecord, outcomes_frame
+from core.runs.published import published_scores
+from core.runs.records import RunRecord, outcomes_frame
+from core.runs.references import ReferenceScore
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,36 +61,92 @@ def user_trials_path() -> Path:
 
 
 def all_runs(model_id: str | None = None) -> tuple[list[RunRecord], dict[str, ItemSet]]:
-    """Recorded runs and the user's own, and items by data hash; a run repeated here replaces the recorded one.
+    """Recorded runs and the user's own (`with_own`), and items by data hash.
 
     Args:
         model_id: only this model's (of a large store, the rest is then not read).
     """
     from cache import RunStore, load_recorded
 
-    records: dict[str, RunRecord] = {}
+    recorded: list[RunRecord] = []
+    own: list[RunRecord] = []
     items: dict[str, ItemSet] = {}
     for path in sorted(settings.RECORDED_DIR.glob("*.runs.parquet")):
         found, sets = load_recorded(path)
-        records |= {r.run_id: r for r in found}
+        recorded += found
         items |= sets
     if user_runs_path().exists():
         with RunStore(user_runs_path()) as runs:
-            records |= {r.run_id: r for r in runs.records(model_id)}
+            own = runs.records(model_id)
             items |= {s.data_hash: s for s in runs.item_sets()}
-    return [r for r in records.values() if r.n_scored and model_id in (None, r.model.model_id)], items
+    return [r for r in with_own(recorded, own) if r.n_scored and model_id in (None, r.model.model_id)], items
+
+
+def with_own(recorded: Iterable[RunRecord], own: Iterable[RunRecord]) -> list[RunRecord]:
+    """Recorded runs and the user's own; one that was repeated counts as soon as it has come as far as the recorded."""
+    records = {r.run_id: r for r in recorded}
+    for r in own:
+        if r.run_id not in records or r.n_scored >= records[r.run_id].n_scored:
+            records[r.run_id] = r
+    return list(records.values())
+
+
+def references(model_id: str | None = None) -> list[ReferenceScore]:
+    """Figures without outcomes item by item: published ones and the user's imports; of one model, or of all."""
+    from cache import RunStore
+
+    found = list(published_scores())
+    if user_runs_path().exists():
+        with RunStore(user_runs_path()) as runs:
+            found += runs.references()
+    return [r for r in found if model_id in (None, r.model_id)]
+
+
+def with_answers(record: RunRecord) -> RunRecord:
+    """A listed record with what was written, from the user's store or the recorded file that it is in."""
+    from cache import RunStore, load_recorded
+
+    if record.answers:
+        return record
+    if user_runs_path().exists():
+        with RunStore(user_runs_path()) as runs:
+            if held := runs.get(record.run_id):
+                return held
+    path = recorded_runs_path(record.model.model_id)
+    shipped = load_recorded(path)[0] if path.exists() else []
+    return next((r for r in shipped if r.run_id == record.run_id), record)
+
+
+def known_depth(model_id: str) -> int:
+    """Decoder layers of a model, as far as something here knows: its atlas, or its counted parts; else 0."""
+    with suppress(CalibrationError):
+        return load_atlas(model_id).n_layers
+    path = recorded_anatomy_path(model_id)
+    return len(json.loads(path.read_text())["layers"]) if path.exists() else 0
 
 
 def one_setting(records: Iterable[RunRecord]) -> list[RunRecord]:
-    """The records of one model revision, dtype, device and origin: those with the most scored items."""
-    return _largest(records, lambda r: (r.model.model_id, r.model.revision, r.model.dtype, r.device, r.origin))
+    """The records of one model revision, dtype, device and origin: those with the most scored items.
+
+    What was measured goes before what was imported, however much that is.
+    """
+    records = list(records)
+    measured = [r for r in records if r.origin == "measured"]
+    setting = ("model_id", "revision", "dtype")
+    return _largest(measured or records, lambda r: (*(getattr(r.model, s) for s in setting), r.device, r.origin))
 
 
 def comparable(records: Iterable[RunRecord]) -> list[RunRecord]:
-    """The records that may stand in one chart: one setting, and one item set for each benchmark."""
+    """The records that may stand in one chart: one setting, and one item set, asked and judged in one way, for each
+    benchmark."""
     same = one_setting(records)
-    benchmarks = dict.fromkeys(r.benchmark for r in same)
-    return [r for b in benchmarks for r in _largest((r for r in same if r.benchmark == b), lambda r: r.data_hash)]
+    groups = ([r for r in same if r.benchmark == b] for b in dict.fromkeys(r.benchmark for r in same))
+    return [r for group in groups for r in _largest(group, _asked)]
+
+
+def _asked(r: RunRecord) -> tuple[str, str, int]:
+    """The items, how they were judged, and how long an answer could be."""
+    return r.data_hash, r.metric, r.max_new_tokens
 
 
 def _largest(records: Iterable[RunRecord], key: Callable[[RunRecord], Hashable]) -> list[RunRecord]:
@@ -106,11 +166,11 @@ def measured_scores(plan: PruningPlan, revision: str) -> dict[str, dict[str, Any
         most scored items counts.
     """
     runs = [r for r in all_runs(plan.model_id)[0] if r.model.revision == revision]
-    full = {_setting(r): r.score for r in runs if not r.plan.n_drop}
+    full = {_setting(r): r.graded_score for r in runs if not r.plan.n_drop}
     ours = (r for r in runs if r.plan.plan_id == plan.plan_id)
     return {  # the last run of a benchmark stays
         r.benchmark: {
-            "score": r.score,
+            "score": r.graded_score,
             **({"full_model": full[_setting(r)]} if _setting(r) in full else {}),
             "n": r.n_scored,
             "metric": r.metric,
@@ -126,7 +186,7 @@ def measured_scores(plan: PruningPlan, revision: str) -> dict[str, dict[str, Any
 def _setting(r: RunRecord) -> Hashable:
     """What two runs of one model revision share if their scores may be compared, down to the items scored."""
     scored = tuple(c is not None for c in r.correct)
-    return r.benchmark, r.data_hash, r.metric, r.model.dtype, r.device, r.origin, scored
+    return r.benchmark, _asked(r), r.model.dtype, r.device, r.origin, scored
 
 
 def load_atlas(model_id: str, revision: str | None = None) -> SimilarityAtlas:

@@ -7,73 +7,38 @@ item is not scored yet), which is how a stopped sweep resumes.
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from core.data.scoring import Gold
 from core.errors import SampleError, StoreError
 from core.pruning.plan import ModelSpec, PruningPlan
 
 
 @dataclass(frozen=True)
-class BenchmarkItem:
-    item_id: str
-    task: str
-    question: str
-    answer: str  # gold
-    source: str = ""  # how to get the image again
-    choices: tuple[str, ...] = ()  # this and what follows: what else counts as right, see `core.data.scoring.Gold`
-    accepted: tuple[str, ...] = ()
-    precision: int | None = None
-
-    def __post_init__(self) -> None:
-        # lists come back from JSON
-        object.__setattr__(self, "choices", tuple(self.choices))
-        object.__setattr__(self, "accepted", tuple(self.accepted))
-
-    @property
-    def gold(self) -> Gold:
-        return Gold(self.answer, self.choices, self.accepted, self.precision)
-
-
-@dataclass(frozen=True)
-class ItemSet:
-    """The items of one benchmark, in order; `data_hash` identifies them in every record.
+class ItemAnswer:
+    """What was written freely for one item, and how it was judged.
 
     Attributes:
-        metric: a name of `core.data.scoring.METRICS`.
-        max_new_tokens: answers are written freely, up to so many tokens, and judged by the metric; 0: the gold answer
-            is teacher-forced, which decides exact match without decoding.
-        dataset: where the items come from, with its revision, "" for drawn ones.
-        licence: of the dataset, as its publisher states it.
-        note: what a reader of the scores must know, such as rows that were left out.
+        rule: of the metric, as a reader sees it.
+        failure: "" if it is right, else its kind (`core.data.scoring.failure_kind`).
+        value: the metric's, 0 to 1.
     """
 
-    benchmark: str
-    domain: str
-    split: str
-    data_hash: str
-    items: tuple[BenchmarkItem, ...]
-    metric: str = "exact_match"
-    max_new_tokens: int = 0
-    dataset: str = ""
-    licence: str = ""
-    note: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        return {**_stated(self), "items": [_stated(i) for i in self.items]}
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> "ItemSet":
-        return cls(**{**data, "items": tuple(BenchmarkItem(**i) for i in data["items"])})
+    text: str
+    rule: str
+    failure: str
+    value: float
 
 
-def _stated(record: Any) -> dict[str, Any]:
-    """The fields of a record that are not at their default, which drawn items have throughout."""
-    return {f.name: getattr(record, f.name) for f in fields(record) if getattr(record, f.name) != f.default}
+class Outcome(NamedTuple):
+    """One item under one plan."""
+
+    correct: bool
+    gold_nll: float | None  # nats per token; None where it was not measured
+    answer: ItemAnswer | None = None  # of benchmarks with free answers
 
 
 @dataclass(frozen=True)
@@ -85,6 +50,10 @@ class RunRecord:
         gold_nll: mean negative log-likelihood of the gold answer's tokens (nats per token), None where not scored yet.
         similarity_dropped: the benchmark domain's similarity summed over the dropped layers: the ranking's view of it.
         item_ids: the items, in order.
+        max_new_tokens: of freely written answers; 0 where the gold answer was teacher-forced.
+        answers: what was written, one entry per item like `correct`; empty for teacher-forced runs, and in listings.
+        graded: mean of the metric's values where answers were written freely. VQA accuracy is graded: there `correct`
+            means from 0.5 on.
     """
 
     model: ModelSpec
@@ -102,9 +71,13 @@ class RunRecord:
     created: str = ""  # ISO date and time, UTC
     version: str = ""  # of Strata
     origin: str = "measured"  # measured | imported | published
+    max_new_tokens: int = 0
+    answers: tuple[ItemAnswer | None, ...] = field(default=(), repr=False)
+    graded: float | None = None
 
     def __post_init__(self) -> None:
-        if not len(self.item_ids) == len(self.correct) == len(self.gold_nll):
+        lengths = {len(self.item_ids), len(self.correct), len(self.gold_nll), len(self.answers or self.item_ids)}
+        if len(lengths) > 1:
             raise StoreError(f"damaged record of {self.plan.criterion} on {self.benchmark}: lengths differ")
 
     @property
@@ -122,6 +95,7 @@ class RunRecord:
             self.metric,
             self.device,
             self.origin,
+            *([self.max_new_tokens] if self.max_new_tokens else []),
         ]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
@@ -142,12 +116,33 @@ class RunRecord:
         """Share of scored items that are correct; NaN when none is scored."""
         return self.n_correct / self.n_scored if self.n_scored else float("nan")
 
-    def with_outcomes(self, outcomes: Mapping[str, tuple[bool, float]]) -> "RunRecord":
-        """This record with more items scored: item_id -> (correct, gold NLL)."""
-        pairs = [
-            outcomes.get(i, (c, nll)) for i, c, nll in zip(self.item_ids, self.correct, self.gold_nll, strict=True)
-        ]
-        return replace(self, correct=tuple(c for c, _ in pairs), gold_nll=tuple(nll for _, nll in pairs))
+    @property
+    def graded_score(self) -> float:
+        """The metric's own mean: `graded`, or the score where there is none."""
+        return self.score if self.graded is None else self.graded
+
+    @property
+    def outcomes(self) -> dict[str, Outcome]:
+        """What is scored, by item."""
+        answers = self.answers or (None,) * len(self.item_ids)
+        rows = zip(self.item_ids, self.correct, self.gold_nll, answers, strict=True)
+        return {i: Outcome(c, nll, a) for i, c, nll, a in rows if c is not None}
+
+    def with_outcomes(self, outcomes: Mapping[str, Outcome]) -> "RunRecord":
+        """This record with more items scored."""
+        if not outcomes:
+            return self
+        held = {**self.outcomes, **outcomes}
+        found = [held.get(i) for i in self.item_ids]
+        answers = tuple(o.answer if o else None for o in found)
+        values = [a.value for a in answers if a is not None]
+        return replace(
+            self,
+            correct=tuple(o.correct if o else None for o in found),
+            gold_nll=tuple(o.gold_nll if o else None for o in found),
+            answers=answers if values else (),
+            graded=sum(values) / len(values) if values else self.graded,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Compact JSON: outcomes as one character per item, NLLs to 4 decimals."""
@@ -167,6 +162,9 @@ class RunRecord:
             "created": self.created,
             "version": self.version,
             "origin": self.origin,
+            **({"max_new_tokens": self.max_new_tokens} if self.max_new_tokens else {}),
+            **({"graded": self.graded} if self.graded is not None else {}),
+            **({"answers": [a and vars(a) for a in self.answers]} if self.answers else {}),
         }
 
     @classmethod
@@ -180,6 +178,7 @@ class RunRecord:
                     "item_ids": tuple(data["item_ids"]),
                     "correct": tuple({"?": None, "1": True, "0": False}[c] for c in data["correct"]),
                     "gold_nll": tuple(data["gold_nll"]),
+                    "answers": tuple(a and ItemAnswer(**a) for a in data.get("answers") or ()),
                 }
             )
         except (KeyError, TypeError) as error:

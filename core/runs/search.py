@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core.analysis.statistics import Interval, mcnemar_exact, paired_bootstrap
+from core.data.items import ItemSet
 from core.errors import PlanError, SampleError
 from core.pruning.atlas import SimilarityAtlas
 from core.pruning.criteria import list_criteria
 from core.pruning.plan import PruningPlan, protected_layers
-from core.runs.records import ItemSet, RunRecord
+from core.runs.records import RunRecord
 from core.runs.sweep import FULL, Benchmark, Progress, run_sweep, sweep_plans
 
 if TYPE_CHECKING:

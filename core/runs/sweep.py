@@ -5,36 +5,40 @@ killed goes on where it was. Plans that drop the same layers share their outcome
 """
 
 import math
+import re
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
 from core import __version__
+from core.data.benchmarks import list_benchmarks, load_benchmark
+from core.data.items import BenchmarkItem, ItemSet
 from core.data.questions import domain_tasks
 from core.data.samples import DOMAINS, Sample, data_hash, draw_samples
-from core.errors import CalibrationError, PlanError, StrataError
+from core.errors import CalibrationError, PlanError, SampleError, StrataError, suggest
 from core.pruning.atlas import SimilarityAtlas
 from core.pruning.criteria import build_plan, get_criterion
 from core.pruning.plan import PruningPlan, check_budget, protected_layers
 from core.runs.executors import Executor, LocalExecutor, Piece, Scorer
-from core.runs.records import BenchmarkItem, ItemSet, RunRecord
+from core.runs.records import Outcome, RunRecord
 
 if TYPE_CHECKING:
     from cache.run_store import RunStore
     from core.vlm.loading import VLM
 
-METRIC = "exact_match"
 FULL = "full"  # the criterion that the unpruned model is filed under
 TEST_SEED = 0
 N_PER_DOMAIN = 250
+N_RANDOM = 16  # random plans at each budget
+FREE_CHUNK = 8  # items of a piece at most where answers are written freely, which takes minutes an item
+EMBEDDED = {f"tiny-{domain}": domain for domain in DOMAINS}  # benchmarks that are drawn here
 
-Benchmark = tuple[ItemSet, list[Sample]]
-Outcome = tuple[bool, float]  # (correct, gold NLL)
+Benchmark = tuple[ItemSet, Sequence[Sample]]  # in the same order; the samples may open their pictures when asked for
 Progress = Callable[[int, int, str], None]
 """Called with (outcomes done, outcomes to do, what is being scored); an outcome is one distinct plan on one item."""
 
@@ -55,6 +59,27 @@ def benchmark_items(
 ) -> list[Benchmark]:
     """The embedded benchmarks `tiny-math` and `tiny-general`, pictures included, reproducible from the arguments."""
     return [_embedded(domain, split, seed, n_per_domain) for domain in domains]
+
+
+def find_benchmarks(wanted: Mapping[str, int], *, seed: int = TEST_SEED, part: str = "test") -> list[Benchmark]:
+    """Benchmarks by name, embedded ones and those of `core.data.benchmarks`.
+
+    Args:
+        wanted: name -> items at most.
+        seed, part: of `load_benchmark`.
+    Raises:
+        SampleError: an unknown name, or data that cannot be had or read.
+    """
+    known = (*EMBEDDED, *(b.key for b in list_benchmarks()))
+    for name in wanted:
+        if name not in EMBEDDED and re.split("[:@]", name)[0] not in known:
+            raise SampleError(f"unknown benchmark '{name}': {suggest(name, known)}")
+    return [
+        _embedded(EMBEDDED[name], "test", seed, limit)
+        if name in EMBEDDED
+        else load_benchmark(name, limit=limit, seed=seed, part=part)
+        for name, limit in wanted.items()
+    ]
 
 
 def _embedded(domain: str, split: str, seed: int, n: int) -> Benchmark:
@@ -127,7 +152,7 @@ def run_sweep(
         vlm: the model, which is then used in this process, or the executor that holds it.
         chunk: items of a piece: what a kill can cost, once for each worker.
         should_stop: asked before each batch; what is finished by then is kept.
-        scorer: stands in for `core.vlm.forest.score_plans` in tests.
+        scorer: stands in for `core.vlm.free_form.score_samples` in tests.
     Raises:
         PlanError, CalibrationError: plans or an atlas of another model.
         ExecutorError: the executor's workers are lost; what they finished is kept.
@@ -167,6 +192,24 @@ def run_sweep(
     return SweepReport(records, done, reused, done < total, time.monotonic() - started)
 
 
+class Chosen(Sequence[Sample]):
+    """Some of the samples, opened when they are asked for."""
+
+    def __init__(self, samples: Sequence[Sample], rows: Sequence[int]):
+        self.samples, self.rows = samples, rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Chosen": ...
+    def __getitem__(self, index: int | slice) -> "Sample | Chosen":
+        rows = self.rows[index]
+        return self.samples[rows] if isinstance(rows, int) else Chosen(self.samples, rows)
+
+
 class _BenchmarkSweep:
     """One benchmark of a sweep: the outcomes known so far, by distinct plan and item, and their stored records."""
 
@@ -181,9 +224,12 @@ class _BenchmarkSweep:
     ):
         self.items, self.store, self.spec = items, store, executor.spec
         self.item_ids = tuple(i.item_id for i in items.items)
-        self.samples = {s.sample_id: s for s in samples}
+        self.samples = samples
         self.distinct = {p.plan_id: p for p in plans}
-        similarity = atlas.mean(items.domain)
+        # a ranking's view of what is dropped; a domain of the user's own may not be in the atlas
+        similarity = atlas.mean(items.domain) if items.domain in atlas.domains else np.full(atlas.n_layers, np.nan)
+        free = {"metric": items.metric, "max_new_tokens": items.max_new_tokens}
+        self.options = free if items.max_new_tokens else {}
         created = datetime.now(UTC).isoformat(timespec="seconds")
         empty = (None,) * len(self.item_ids)
         self.blank = [
@@ -193,7 +239,8 @@ class _BenchmarkSweep:
                 benchmark=items.benchmark,
                 domain=items.domain,
                 data_hash=items.data_hash,
-                metric=METRIC,
+                metric=items.metric,
+                max_new_tokens=items.max_new_tokens,
                 item_ids=self.item_ids,
                 correct=empty,
                 gold_nll=empty,
@@ -210,39 +257,60 @@ class _BenchmarkSweep:
         store.put_items(items)
 
     def _recall(self) -> None:
-        """Take over what the store holds of this model and these items, whatever criterion it was filed under."""
-        held: dict[str, RunRecord] = {}
-        ours = (self.spec.revision, self.spec.dtype, self.spec.device, self.items.data_hash, METRIC, "measured")
-        for r in self.store.records(self.spec.model_id, self.items.benchmark):
-            if (r.model.revision, r.model.dtype, r.device, r.data_hash, r.metric, r.origin) == ours:
-                held[r.run_id] = r
-                known = self.outcomes.get(r.plan.plan_id, {})
-                for item_id, correct, nll in zip(r.item_ids, r.correct, r.gold_nll, strict=True):
-                    if correct is not None:
-                        known[item_id] = (correct, math.nan if nll is None else nll)
-        # A finished record keeps the date and device of its own measurement.
-        self.blank = [held.get(r.run_id, r) for r in self.blank]
-        self._save({r.plan.plan_id for r in self.blank if r.n_scored < len(self.outcomes[r.plan.plan_id])})
+        """Take over what the store holds of this model and these items, whatever criterion it was filed under, and in
+        whatever set, as long as an item is the same there."""
+        items, spec = self.items, self.spec
+        ours = (spec.revision, spec.dtype, spec.device, items.metric, items.max_new_tokens, "measured")
+        found = [
+            r
+            for r in self.store.records(spec.model_id, items.benchmark, answers=bool(items.max_new_tokens))
+            if (r.model.revision, r.model.dtype, r.device, r.metric, r.max_new_tokens, r.origin) == ours
+        ]
+        shared = {data_hash: self._shared_items(data_hash) for data_hash in {r.data_hash for r in found}}
+        for r in sorted(found, key=lambda r: r.data_hash == items.data_hash):  # what this very set gave comes last
+            known = {i: o for i, o in r.outcomes.items() if i in shared[r.data_hash]}
+            self.outcomes.get(r.plan.plan_id, {}).update(known)
+        held, stale = {r.run_id: r for r in found}, set()
+        for n, r in enumerate(self.blank):
+            if r.run_id in held:
+                # A finished record keeps the date and device of its own measurement, but no earlier atlas's similarity.
+                self.blank[n] = before = held[r.run_id]
+                if not math.isnan(r.similarity_dropped) and r.similarity_dropped != before.similarity_dropped:
+                    self.blank[n] = replace(before, similarity_dropped=r.similarity_dropped)
+                    stale.add(r.plan.plan_id)
+        lacking = {r.plan.plan_id for r in self.blank if r.n_scored < len(self.outcomes[r.plan.plan_id])}
+        self._save(stale | lacking)
+
+    def _shared_items(self, data_hash: str) -> set[str]:
+        """Ids of our items that another set of this benchmark has too, word for word."""
+        other = self.items if data_hash == self.items.data_hash else self.store.items(data_hash)
+        return {i.item_id for i in set(self.items.items) & set(other.items)} if other else set()
 
     def pieces(self, chunk: int, number: int) -> Iterator[Piece]:
         """What is still to score: item chunk by item chunk, plans grouped by what they lack of it."""
+        if self.options:
+            chunk = min(chunk, FREE_CHUNK)
         for start in range(0, len(self.item_ids), chunk):
-            groups: dict[tuple[str, ...], list[PruningPlan]] = {}
+            groups: dict[tuple[int, ...], list[PruningPlan]] = {}
             for plan_id, plan in self.distinct.items():
-                lacking = tuple(i for i in self.item_ids[start : start + chunk] if i not in self.outcomes[plan_id])
-                if lacking:
+                known = self.outcomes[plan_id]
+                of_chunk = range(start, min(start + chunk, len(self.item_ids)))
+                if lacking := tuple(i for i in of_chunk if self.item_ids[i] not in known):
                     groups.setdefault(lacking, []).append(plan)
             for lacking, group in groups.items():
-                yield Piece(number, group, [self.samples[i] for i in lacking])
+                yield Piece(number, group, Chosen(self.samples, lacking), self.options)
 
     def keep(self, piece: Piece, scores: Any, stopped: bool) -> int:
         """Save a scored piece; returns the number of outcomes (fewer than asked for if the scorer was stopped)."""
         nll = np.asarray(scores.gold_nll)
         # An item that a stopped scorer did not reach has no plan's NLL. (Any other is scored, even if all are NaN.)
         reached = np.flatnonzero(~np.isnan(nll).all(axis=0)) if stopped else range(nll.shape[1])
+        answers = getattr(scores, "answers", None)
         for row, plan in enumerate(piece.plans):
             self.outcomes[plan.plan_id].update(
-                (scores.sample_ids[i], (bool(scores.correct[row][i]), float(nll[row, i]))) for i in reached
+                (scores.sample_ids[i], Outcome(bool(scores.correct[row][i]), float(nll[row, i]), said))
+                for i in reached
+                for said in [answers[row][i] if answers else None]
             )
         if len(reached):
             self._save({p.plan_id for p in piece.plans})

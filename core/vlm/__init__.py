@@ -4,7 +4,7 @@ from core.vlm.anatomy import read_anatomy
 from core.vlm.engine import Engine, PaneDone, Ticket
 from core.vlm.export import ExportReport, export_plan
 from core.vlm.forest import PlanScores, score_plans
-from core.vlm.free_form import PlanAnswers, answer_plans, score_answers
+from core.vlm.free_form import PlanAnswers, answer_plans, score_samples
 from core.vlm.generation import answer, prepare_prompt, stream_answer
 from core.vlm.loading import VLM, load_vlm, read_spec
 from core.vlm.similarity import compute_atlas
@@ -27,7 +27,7 @@ __all__ = [
     "pruned_view",
     "read_anatomy",
     "read_spec",
-    "score_answers",
     "score_plans",
+    "score_samples",
     "stream_answer",
 ]

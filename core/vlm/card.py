@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import core
-from core.pruning.plan import ModelSpec, PruningPlan
+from core.pruning.plan import PLAN_FILE, ModelSpec, PruningPlan
 
-PLAN_FILE = "strata_plan.json"
 HUB_ID = re.compile(r"^[\w.-]+/[\w.-]+$")
 LICENCE = re.compile(r"^[a-z0-9.+-]{1,64}$")  # the Hub's licence names
 

@@ -10,12 +10,13 @@ from typing import Any
 import torch
 from PIL import Image
 from torch import Tensor
+from transformers import PreTrainedModel
 
 from core.data.samples import Sample
 from core.errors import SampleError
 from core.vlm.loading import VLM, image_token_id
 
-MAX_QUESTION = 2000  # characters
+MAX_QUESTION = 40_000  # characters; benchmarks ask with hints and options, and some with whole documents
 
 
 @dataclass(frozen=True)
@@ -62,10 +63,12 @@ def encode_prompts(vlm: VLM, questions: Sequence[str], images: Sequence[Image.Im
 
 
 def encode_samples(vlm: VLM, samples: Sequence[Sample]) -> Batch:
-    """Prompts with their gold answers and the end token, padded on the right."""
+    """Prompts with their gold answers and an end token, padded on the right."""
     inputs = encode_prompts(vlm, [s.question for s in samples], [s.image for s in samples])
     tokenizer = vlm.processor.tokenizer
-    answers = [[*tokenizer.encode(s.answer, add_special_tokens=False), tokenizer.eos_token_id] for s in samples]
+    ends = end_token_ids(vlm.model)
+    end = tokenizer.eos_token_id if tokenizer.eos_token_id in ends or not ends else min(ends)
+    answers = [[*tokenizer.encode(s.answer, add_special_tokens=False), end] for s in samples]
     lengths = inputs["attention_mask"].sum(1).tolist()
     total = max(n + len(a) for n, a in zip(lengths, answers, strict=True))
     ids = inputs["input_ids"]
@@ -86,6 +89,12 @@ def encode_samples(vlm: VLM, samples: Sequence[Sample]) -> Batch:
         answer[row, n : n + len(a)] = True
     image = (wide["input_ids"] == image_token_id(vlm.model)) & ~answer
     return Batch(wide, image, wide["attention_mask"].bool() & ~image & ~answer, answer)
+
+
+def end_token_ids(model: PreTrainedModel) -> set[int]:
+    """Tokens that end an answer, from the model's generation config."""
+    value = model.generation_config.eos_token_id if model.generation_config else None
+    return set(value) if isinstance(value, list) else set() if value is None else {int(value)}
 
 
 def sample_batches(samples: Sequence[Sample], size: int) -> Iterator[list[int]]:

@@ -20,14 +20,15 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
+from transformers import AutoConfig, AutoModelForImageTextToText
 
 from core.data.samples import Sample, draw_samples
 from core.errors import ExportError, PlanError
-from core.pruning.plan import PruningPlan
-from core.vlm.card import PLAN_FILE, model_card, passport
+from core.pruning.plan import PLAN_FILE, PruningPlan
+from core.vlm.card import model_card, passport
 from core.vlm.encoding import encode_samples
 from core.vlm.loading import VLM, decoder_layers, describe
+from core.vlm.processing import load_processor
 from core.vlm.shards import find_layers, pruned_bytes, read_shards, write_pruned
 from core.vlm.view import pruned_config, pruned_view
 
@@ -121,7 +122,7 @@ def compare(vlm: VLM, plan: PruningPlan, folder: Path) -> float:
             trust_remote_code=False,
             local_files_only=True,
         )
-        processor = AutoProcessor.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+        processor = load_processor(folder)
         model = model.to(vlm.device).eval()
         theirs = _logits(VLM(model, processor, describe(model, vlm.spec.model_id, "")), None, sample)
     except torch.OutOfMemoryError as error:

@@ -13,14 +13,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
 from core.data.samples import Sample
 from core.errors import PlanError
 from core.pruning.plan import PruningPlan
 from core.pruning.trie import Kept, shared_layers, walk
-from core.vlm.encoding import Batch
+from core.runs.records import ItemAnswer
+from core.vlm.encoding import Batch, end_token_ids
 from core.vlm.loading import VLM, decoder_layers
 from core.vlm.memory import HEAD_ROWS, fitting_batches, head_rows
 from core.vlm.similarity import Progress
@@ -34,8 +34,10 @@ class PlanScores:
 
     Attributes:
         correct: (P, S) bool, greedy exact match.
-        gold_nll: (P, S) float64, mean negative log-likelihood of the gold answer's tokens, nats per token.
+        gold_nll: (P, S) float64, mean negative log-likelihood of the gold answer's tokens, nats per token; that it
+            ends there, with whichever end token, counts as one of them.
         layer_passes: decoder layer calls made, over all batches.
+        answers: by plan and sample, where answers were written freely; None where a stop came first.
     """
 
     plans: tuple[PruningPlan, ...]
@@ -43,6 +45,7 @@ class PlanScores:
     correct: NDArray[np.bool_]
     gold_nll: NDArray[np.float64]
     layer_passes: int
+    answers: tuple[tuple[ItemAnswer | None, ...], ...] | None = None
 
 
 def score_plans(
@@ -85,7 +88,8 @@ def score_plans(
         done += len(rows)
         if progress is not None:
             progress(done, len(samples))
-    order = [distinct.index(p.kept) for p in plans]
+    place = {kept: row for row, kept in enumerate(distinct)}
+    order = [place[p.kept] for p in plans]
     return PlanScores(tuple(plans), tuple(s.sample_id for s in samples), correct[order], nll[order], passes)
 
 
@@ -109,13 +113,15 @@ def batch_outcomes(
     """(P, B) exact match, (P, B) mean gold NLL and the layer calls made, of distinct plans given by their kept layers.
 
     The greedy answer equals the gold tokens if and only if, with the gold answer teacher-forced, the argmax at every
-    answer position is the gold token.
+    answer position is the gold token, where any token that ends an answer is as good as another: chat models end a turn
+    with one that is not their tokenizer's.
 
     Args:
         rows_in_head: positions, of one or several plans, that the head turns into logits at a time.
     """
     rows, columns = batch.answer.nonzero(as_tuple=True)
     gold = batch.inputs["input_ids"][rows, columns]
+    ends = torch.tensor(sorted(end_token_ids(model)), dtype=torch.long)
     layers, last_layers = decoder_layers(model), _narrow_layers(model, (rows, columns - 1))
     tape = tape_forward(model, {**batch.inputs, "use_cache": False}, min(shared_layers(kept), len(layers) - 1))
     passes = tape.start
@@ -132,7 +138,7 @@ def batch_outcomes(
     def finish() -> None:
         states, golds = torch.cat(waiting), gold.repeat(len(waiting))
         parts = zip(states.split(rows_in_head), golds.split(rows_in_head), strict=True)
-        tokens = torch.cat([_wrong_and_nll(tail.logits(s), g) for s, g in parts], 1).view(2, len(waiting), -1)
+        tokens = torch.cat([_wrong_and_nll(tail.logits(s), g, ends) for s, g in parts], 1).view(2, len(waiting), -1)
         sums = tokens.new_zeros(2, len(waiting), len(batch.answer))
         totals.append(sums.index_add_(2, rows.to(sums.device), tokens))
         waiting.clear()
@@ -148,10 +154,13 @@ def batch_outcomes(
     return wrong == 0, nll / batch.answer.sum(1).cpu().numpy(), passes
 
 
-def _wrong_and_nll(logits: Tensor, gold: Tensor) -> Tensor:
-    """(2, N): whether the greedy token is another one than gold, and the gold token's NLL."""
-    gold = gold.to(logits.device)
-    return torch.stack([(logits.argmax(-1) != gold).float(), cross_entropy(logits, gold, reduction="none")])
+def _wrong_and_nll(logits: Tensor, gold: Tensor, ends: Tensor) -> Tensor:
+    """(2, N): whether the greedy token is another one than gold, and the gold token's NLL; all `ends` are one token."""
+    gold, ends = gold.to(logits.device), ends.to(logits.device)
+    greedy, logs = logits.argmax(-1), logits.log_softmax(-1)
+    nll, last = -logs.gather(1, gold[:, None])[:, 0], torch.isin(gold, ends)
+    nll[last] = -logs[last][:, ends].logsumexp(1)
+    return torch.stack([((greedy != gold) & ~(last & torch.isin(greedy, ends))).float(), nll])
 
 
 def _narrow_layers(model: PreTrainedModel, positions: tuple[Tensor, Tensor]) -> nn.ModuleList:

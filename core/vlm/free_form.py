@@ -15,9 +15,10 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from core.data.samples import Sample
+from core.data.scoring import Gold, failure_kind, score_answer
 from core.pruning.plan import PruningPlan
 from core.pruning.trie import Kept, shared_layers, walk
-from core.runs.records import Answer, GenerationConfig
+from core.runs.records import Answer, GenerationConfig, ItemAnswer
 from core.vlm.forest import PlanScores, check_plans, score_plans
 from core.vlm.generation import Prefill, Prompt, _empty_cache, prepare_prompt, stream_answer
 from core.vlm.loading import VLM, decoder_layers
@@ -25,7 +26,6 @@ from core.vlm.similarity import Progress
 from core.vlm.tape import Tail, tape_forward
 from core.vlm.view import pruned_view
 
-Judge = Callable[[str, Sample], bool]
 Node = tuple[Tensor, tuple[Any, ...]]  # (1, T, D) state, what each kept layer so far has cached
 
 
@@ -97,32 +97,48 @@ def answer_plans(
     return PlanAnswers(tuple(plans), tuple(s.sample_id for s in samples), answers, passes)
 
 
-def score_answers(
+def score_samples(
     vlm: VLM,
     plans: Sequence[PruningPlan],
     samples: Sequence[Sample],
     *,
-    judge: Judge,
-    config: GenerationConfig | None = None,
+    metric: str = "exact_match",
+    max_new_tokens: int = 0,
+    memory_bytes: int | None = None,
     progress: Progress | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> PlanScores:
-    """Free-form answers judged as right or wrong: a scorer for sweeps (`functools.partial(score_answers, judge=...)`).
+    """Outcomes of every plan on every sample, as a benchmark asks for them: the scorer of sweeps.
 
     Args:
-        judge: whether a text answers a sample.
+        metric: of `core.data.scoring`.
+        max_new_tokens: answers are written greedily, up to so many tokens, and judged by the metric; 0: exact match
+            with the gold answer teacher-forced (`score_plans`), which needs no decoding.
+        memory_bytes: what teacher forcing may take on top of the model.
     Returns:
-        Outcomes with the judge's verdicts, and the gold NLL that teacher forcing gives; samples not reached have NaN.
+        Outcomes, with the answers if they were written; the gold NLL is teacher-forced either way. Samples that a stop
+        came before have NaN.
     """
+    if not max_new_tokens:
+        return score_plans(vlm, plans, samples, memory_bytes=memory_bytes, progress=progress, should_stop=should_stop)
+    config = GenerationConfig(max_new_tokens)
     said = answer_plans(vlm, plans, samples, config, progress=progress, should_stop=should_stop)
     reached = [i for i, answer in enumerate(said.answers[0]) if answer is not None]
-    forced = score_plans(vlm, plans, [samples[i] for i in reached])
-    correct = np.zeros((len(plans), len(samples)), bool)
-    nll = np.full(correct.shape, np.nan)
+    forced = score_plans(vlm, plans, [samples[i] for i in reached], memory_bytes=memory_bytes)
+    nll = np.full((len(plans), len(samples)), np.nan)
     nll[:, reached] = forced.gold_nll
-    for row, answers in zip(correct, said.answers, strict=True):
-        row[reached] = [judge(a.text, s) for a, s in zip(answers, samples, strict=True) if a is not None]
-    return PlanScores(said.plans, said.sample_ids, correct, nll, said.layer_passes + forced.layer_passes)
+    golds = [s.gold for s in samples]
+    judged = tuple(tuple(_judged(a, g, metric) for a, g in zip(row, golds, strict=True)) for row in said.answers)
+    correct = np.array([[a is not None and not a.failure for a in row] for row in judged], np.bool_)
+    passes = said.layer_passes + forced.layer_passes
+    return PlanScores(said.plans, said.sample_ids, correct, nll, passes, judged)
+
+
+def _judged(said: PlanAnswer | None, gold: Gold, metric: str) -> ItemAnswer | None:
+    if said is None:
+        return None
+    score = score_answer(said.text, gold, metric)
+    return ItemAnswer(said.text, score.rule, failure_kind(said, gold, metric), score.value)
 
 
 def _prefills(

@@ -21,7 +21,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPast
 from core.errors import PlanError
 from core.pruning.plan import PruningPlan
 from core.runs.records import Answer, GenerationConfig, TokenEvent
-from core.vlm.encoding import encode_prompts
+from core.vlm.encoding import encode_prompts, end_token_ids
 from core.vlm.loading import VLM
 from core.vlm.view import pruned_view
 
@@ -184,12 +184,6 @@ def _choose(logits: Tensor, config: GenerationConfig, generator: torch.Generator
     # the smallest set of tokens whose probability reaches top_p
     probabilities[probabilities.cumsum(-1) - probabilities >= config.top_p] = 0
     return int(order[torch.multinomial(probabilities, 1, generator=generator)])
-
-
-def end_token_ids(model: PreTrainedModel) -> set[int]:
-    """Tokens that end an answer, from the model's generation config."""
-    value = model.generation_config.eos_token_id if model.generation_config else None
-    return set(value) if isinstance(value, list) else set() if value is None else {int(value)}
 
 
 def answer(

@@ -20,13 +20,14 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils import validate_repo_id
 from safetensors import SafetensorError
 from torch import nn
-from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor, GenerationMixin, PreTrainedModel
+from transformers import AutoConfig, AutoModelForImageTextToText, GenerationMixin, PreTrainedModel
 
 from core import settings
 from core.errors import ModelError
 from core.pruning.plan import ModelSpec
 from core.vlm.depth import check_separable
 from core.vlm.placement import BALANCED, choose_place, loaded_dtype
+from core.vlm.processing import load_processor
 
 TINY = "tiny"
 HASHED_WHOLE = 64 * 2**20  # bytes; of larger weight files only the head is hashed
@@ -87,7 +88,7 @@ def load_vlm(model_id: str = TINY, revision: str | None = None, device: str = "a
             model.to(place)
     spec = describe(model, spec_id, revision)
     with _readable(f"cannot load the processor of {model_id}"):
-        processor = AutoProcessor.from_pretrained(folder, **safe)
+        processor = load_processor(folder)
     model.eval().requires_grad_(False)
     return VLM(model, processor, spec, folder)
 

@@ -4,12 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForImageTextToText, AutoProcessor, AutoTokenizer
+from transformers import AutoModelForImageTextToText, AutoTokenizer
 
 from core import settings
 from core.errors import ModelError
 from core.vlm.loading import UNREADABLE, VLM, describe, read_config
 from core.vlm.placement import choose_place, loaded_dtype
+from core.vlm.processing import load_processor
 from core.vlm.tiny.model import IMAGE, build_processor
 
 
@@ -43,7 +44,7 @@ def load_random(shape: str, device: str = "auto", dtype: str = "auto") -> VLM:
 
 def _processor(folder: Path, config: Any) -> Any:
     try:
-        return AutoProcessor.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+        return load_processor(folder)
     except UNREADABLE as error:
         if config.model_type != "llava":
             raise ModelError(

@@ -113,20 +113,53 @@ def show_flips() -> None:
 
 
 def show_item(item, link: dict[str, str | list[str]]) -> None:
-    drawn = services.drawn_sample(item.source)
-    if drawn is not None:
-        st.image(drawn.image, width="stretch", alt=f"The picture of the question: {item.question}")
+    picture = services.item_picture(model_id, str(item.item_id))
+    if picture is not None:
+        st.image(picture, width="stretch", alt=f"The picture of the question: {item.question}")
     lost = item.change == "lost"
     st.badge("right → wrong" if lost else "wrong → right", color="red" if lost else "green")
     st.text(item.question)
     st.text(f"Gold: {item.gold}")
-    st.caption(f"{plain(item.task)} · NLL {item.full_nll:.2f} → {item.plan_nll:.2f}")
+    losses = f" · NLL {item.full_nll:.2f} → {item.plan_nll:.2f}" if item.plan_nll == item.plan_nll else ""
+    st.caption(f"{plain(item.task)}{losses}")
     st.page_link(
         "views/compare.py",
         label="Compare",
         icon=":material/compare:",
         query_params=state.link(model_id, budget, sample=str(item.item_id), **link),
     )
+
+
+def show_failures() -> None:
+    """Pruning changes the form of answers before it changes what is known: both must be seen apart."""
+    frame = results.failure_table(services.answered_records(model_id, domain, data))
+    frame = frame[frame.criterion.isin([picked, results.FULL])].sort_values(["n_drop", "failure"])
+    if frame.empty:
+        return
+    st.subheader("How do answers fail?", anchor=False)
+    st.caption(
+        f"Of the full model and of {plain(picked)}: answers that are wrong, and those from which none could be read "
+        "(unparsable), that go round in circles, ran into the token limit, or are empty. A rise of the latter is a "
+        "change of form, not of knowledge."
+    )
+    widgets.figure(
+        drawn(score_figures.failure_chart, frame),
+        frame,
+        name="failures",
+        alt_text=f"Share of each kind of failure against layers dropped, for {picked} on {domain}",
+        columns={"share": st.column_config.NumberColumn(format="percent")},
+    )
+
+
+def show_figures() -> None:
+    """Scores that somebody published or another harness wrote, without outcomes: never mixed with what is measured."""
+    st.subheader("What others state", anchor=False)
+    st.caption(
+        "Figures that are published, or that another harness wrote without outcomes item by item, so that no test can "
+        "compare them with runs. Those of this model that say how many layers were dropped are hollow marks above."
+    )
+    figures = results.figure_table(services.figures())
+    widgets.twin(figures, name="figures", title=f"{len(figures)} published and imported figures")
 
 
 def show_regimes() -> None:
@@ -201,7 +234,7 @@ def show_costs() -> None:
 
 model_id = widgets.header(
     "How much does each criterion keep?",
-    "Exact match of each measured plan with its 95 % Wilson interval. Higher is better; grey: what random plans reach. "
+    "Right answers of each measured plan, with 95 % Wilson intervals. Higher is better; grey: what random plans reach. "
     "Click a mark to see the items that flipped.",
 )
 try:
@@ -258,6 +291,8 @@ else:
     st.info("Choose a criterion above to see its items.", icon=":material/info:")
 with chart_slot, widgets.show_errors():
     show_scores()
+with widgets.show_errors():
+    show_failures()
 
 st.subheader("Which differences are real?", anchor=False)
 with widgets.show_errors():
@@ -270,3 +305,4 @@ with widgets.show_errors():
 st.subheader("Score against cost", anchor=False)
 with widgets.show_errors():
     show_costs()
+show_figures()

@@ -121,7 +121,7 @@ def show_panes(asked: Asked, running: bool) -> list[DeltaGenerator]:
             slot.text(pane.text or ("…" if running else "not asked yet"))
             slots.append(slot)
             if not running and not asked.hidden:
-                answer_panels.show_result(pane, sample.answer)
+                answer_panels.show_result(pane, sample)
     return slots
 
 
@@ -261,7 +261,7 @@ elif all(p.answer for p in asked.panes):
         if len(asked.panes) > 1:
             answer_panels.show_parting(asked.panes)
         answer_panels.show_divergence(asked.panes)
-        answer_panels.show_numbers(asked.panes, sample.answer)
+        answer_panels.show_numbers(asked.panes, sample)
         show_share(asked, kept=bool(asked.recorded))
     show_provenance(asked)
 answer_panels.show_votes()

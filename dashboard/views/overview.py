@@ -38,7 +38,7 @@ halves = [c.columns(max(len(domains), 1), gap="large") for c in (charts, twins)]
 for domain, column, below in zip(domains, *halves, strict=False):
     with column, widgets.show_errors():
         labels = services.regime_labels(model_id, domain)
-        st.markdown(f"**{plain(domain)}**, exact match against budget")
+        st.markdown(f"**{plain(domain)}**, right answers against budget")
         points = results.curves(table, shown, [domain])
         widgets.figure(
             drawn(
@@ -53,7 +53,7 @@ for domain, column, below in zip(domains, *halves, strict=False):
             ),
             points,
             name=f"overview-{domain}",
-            alt_text=f"Exact match on {domain} against dropped layers: {widgets.regime_story(labels)}",
+            alt_text=f"Right answers on {domain} against dropped layers: {widgets.regime_story(labels)}",
             columns=widgets.SHARES,
             below=below,
         )

@@ -47,7 +47,7 @@ with left:
     budget = state.budget(model)
     steps = plan_tables.budget_steps(model, services.largest_budget(model))
     with st.container(horizontal=True):
-        for unit in state.UNITS:
+        for unit in [u for u in state.UNITS if u in steps]:
             state.budget_in(unit, steps, budget)
 with right:
     chosen = state.criteria(services.criteria(atlas))
@@ -68,10 +68,8 @@ if manual:
 
 with strips_here:
     at_budget = steps.set_index("n_drop").loc[budget]
-    st.markdown(
-        f"**{budget} of {model.n_layers} layers** · {at_budget.percent:.0f} % of depth · "
-        f"{at_budget.left:.0f} % of parameters left"
-    )
+    left_over = f" · {at_budget.left:.0f} % of parameters left" if "left" in steps else ""
+    st.markdown(f"**{budget} of {model.n_layers} layers** · {at_budget.percent:.0f} % of depth{left_over}")
     if not plans:
         st.info("Choose at least one criterion above, or drop layers by hand below.", icon=":material/info:")
         st.stop()
@@ -131,7 +129,7 @@ else:
                 drawn(plan_figures.plan_score_chart, rows),
                 rows.drop(columns="criterion"),
                 name=f"plan-scores-{domain}",
-                alt_text=f"Measured exact match on {domain}: "
+                alt_text=f"Measured share of right answers on {domain}: "
                 + "; ".join(f"{r.plan} {plan_tables.interval_text(r.score, r.low, r.high)}" for r in rows.itertuples()),
                 columns=widgets.SHARES,
             )

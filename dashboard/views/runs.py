@@ -50,17 +50,28 @@ def sweep_form() -> dict[str, object] | None:
         names = [c for c in services.criteria(atlas) if c != "random"]
         default = [c for c in state.DEFAULT_CRITERIA if c in names]
         criteria = st.pills("Criteria", names, selection_mode="multi", default=default, key="sweep_criteria")
+        benchmarks = st.multiselect(
+            "Benchmarks",
+            [*run_services.EMBEDDED, *run_services.benchmarks()],
+            list(run_services.EMBEDDED),
+            key="sweep_benchmarks",
+            format_func=run_services.benchmark_label,
+            help="Those that are not drawn here are fetched from the Hub, and their answers are written freely.",
+        )
         left, middle, right = st.columns(3, gap="large")
         first, last = left.slider("Budgets, layers dropped", 1, most, (1, min(4, most)), key="sweep_budgets")
         n_random = middle.slider("Random plans per budget", 0, 64, 4, key="sweep_random")
-        limit = right.slider("Items per domain", 16, 512, 32, 16, key="sweep_limit")
+        limit = right.slider("Items per benchmark", 16, 512, 32, 16, key="sweep_limit")
         if not st.form_submit_button("Start the sweep", icon=":material/play_arrow:", key="start_sweep"):
             return None
     if not criteria and not n_random:
         st.info("Choose at least one criterion, or some random plans.", icon=":material/info:")
         return None
-    budgets = f"{first}-{last}"
-    return {"criteria": criteria or ["random"], "budgets": budgets, "random": n_random, "limit": limit}
+    if not benchmarks:
+        st.info("Choose at least one benchmark.", icon=":material/info:")
+        return None
+    asked = {"criteria": criteria or ["random"], "budgets": f"{first}-{last}", "random": n_random, "limit": limit}
+    return {**asked, "benchmarks": benchmarks if benchmarks != list(run_services.EMBEDDED) else None}
 
 
 def calibrate_form() -> dict[str, object] | None:
@@ -68,6 +79,13 @@ def calibrate_form() -> dict[str, object] | None:
         left, right = st.columns(2, gap="large")
         samples = left.slider("Samples per domain", 8, 512, 128, 8, key="calibrate_samples")
         seed = right.number_input("Seed", 0, 10_000, 1, key="calibrate_seed")
+        benchmarks = st.multiselect(
+            "Real questions instead of drawn ones",
+            list(run_services.benchmarks()),
+            key="calibrate_benchmarks",
+            format_func=run_services.benchmark_label,
+            help="Each counts for its domain. The paper calibrates on math problems and on general instructions.",
+        )
         greedy = st.toggle(
             "Also find the order of greedy removal",
             key="calibrate_greedy",
@@ -75,7 +93,7 @@ def calibrate_form() -> dict[str, object] | None:
         )
         if not st.form_submit_button("Start the calibration", icon=":material/play_arrow:", key="start_calibrate"):
             return None
-    return {"samples": samples, "seed": int(seed), "greedy": greedy}
+    return {"samples": samples, "seed": int(seed), "greedy": greedy, "benchmarks": benchmarks or None}
 
 
 def search_form() -> dict[str, object] | None:
@@ -154,7 +172,10 @@ with right:
                 icon=":material/download:",
                 on_click="ignore",
             )
-    widgets.command("python -m core runs export runs.parquet\npython -m core runs import runs.parquet")
+    widgets.command(
+        "python -m core runs export runs.parquet\npython -m core runs import runs.parquet\n"
+        "python -m core runs import logs/MODEL --model MODEL   # of lmms-eval or VLMEvalKit"
+    )
 
 st.subheader("Disk use", anchor=False)
 st.table(

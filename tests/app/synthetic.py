@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from core.data.items import BenchmarkItem, ItemSet
 from core.data.samples import Sample, data_hash, domain_tasks, draw_samples
 from core.pruning import (
     TOKEN_KINDS,
@@ -22,7 +23,7 @@ from core.pruning import (
     list_criteria,
 )
 from core.pruning.cost import LayerAnatomy
-from core.runs.records import BenchmarkItem, ItemSet, RunRecord
+from core.runs.records import RunRecord
 
 LAYERS = 16
 ITEMS = 40

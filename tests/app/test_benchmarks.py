@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from core.runs.records import ItemSet
+from core.data.items import ItemSet
 from dashboard import results, services
 from tests.app.conftest import texts
 

@@ -1,9 +1,11 @@
 """What Compare reads off answers, on hand-made ones."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from core.data.samples import Sample
 from core.pruning import PruningPlan
 from core.runs.records import Answer, TokenEvent
 from dashboard import answer_tables
@@ -16,6 +18,17 @@ PLAN = PruningPlan("tiny", 8, (2, 3), "mixed")
 def answer(*tokens: str, plan: PruningPlan | None = None, stopped: str = "end") -> Answer:
     events = tuple(TokenEvent(0, hash(t), t, 0.1 * i, ((t, 0.75), ("?", 0.25))) for i, t in enumerate(tokens, 1))
     return Answer("tiny", plan, "How many?", "".join(tokens), len(tokens), 0.1, 10.0, stopped, events)
+
+
+def asked(gold: str, **more: Any) -> Sample:
+    return Sample("id", "math", "count", "How many?", gold, None, **more)
+
+
+def test_the_metric_of_a_benchmark_decides():
+    options = asked("B", choices=("a fern", "a moss"), metric="multiple_choice")
+    assert judge(answer("(B)", stopped="length"), options).correct, "an option that was read counts, cut off or not"
+    assert judge(answer("a fern"), options).words.startswith("wrong: another option")
+    assert judge(answer("(B)"), asked("B")) == Verdict(False, "wrong: another text")
 
 
 @pytest.mark.parametrize(
@@ -34,7 +47,7 @@ def answer(*tokens: str, plan: PruningPlan | None = None, stopped: str = "end") 
     ],
 )
 def test_verdicts_name_the_failure_and_the_rule(given, stopped, verdict):
-    assert judge(answer(given, stopped=stopped), "7") == verdict
+    assert judge(answer(given, stopped=stopped), asked("7")) == verdict
 
 
 def test_the_first_token_that_differs_comes_with_both_sides():
@@ -56,12 +69,12 @@ def panes() -> list[Pane]:
 
 
 def test_numbers_are_those_of_finished_answers():
-    table = answer_tables.numbers(panes(), "7").set_index("pane")
+    table = answer_tables.numbers(panes(), asked("7")).set_index("pane")
     assert list(table.index) == ["full model", "mixed, −2"]
     assert table.verdict["mixed, −2"] == "wrong: another text"
     assert table.kl["mixed, −2"] == pytest.approx(0.3) and table.plan_nll["mixed, −2"] == 1.5
     assert table.tokens_per_s.isna().all()  # one token has no rate
-    assert answer_tables.numbers(panes(), "").verdict[0] == "no gold answer"
+    assert answer_tables.numbers(panes(), asked("")).verdict[0] == "no gold answer"
 
 
 def test_divergence_has_a_row_for_every_token():

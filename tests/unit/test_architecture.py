@@ -51,11 +51,14 @@ def package(name: str) -> str:
 # ------------------------------------------------------------------------------------------------ the map
 
 
-def test_architecture_names_every_file_and_no_other() -> None:
+def test_architecture_names_every_file_once_and_no_other() -> None:
     text = (ROOT / "ARCHITECTURE.md").read_text()
     named = set(re.findall(r"`((?:core|cache|dashboard)/[\w/.-]+\.py)`", text))
     assert set(SPEAKING) - named == set(), "files that ARCHITECTURE.md does not name"
     assert named - set(FILES) == set(), "files that ARCHITECTURE.md names and that do not exist"
+    rows = re.findall(r"^\| `([\w/.-]+\.py)` \|", text, re.MULTILINE)
+    assert set(rows) == set(SPEAKING), "each file has a row in one of the tables"
+    assert sorted(rows) == sorted(set(rows)), "and no other"
 
 
 def test_other_paths_named_there_exist() -> None:

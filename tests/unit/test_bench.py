@@ -61,6 +61,7 @@ def test_growth_is_fitted_and_told_against_a_straight_line(monkeypatch: pytest.M
         assert row["reference_s"] == pytest.approx(first["seconds"] * last["n"] / first["n"])
         expected = math.log(last["seconds"] / first["seconds"]) / math.log(last["n"] / first["n"])
         assert row["exponent"] == pytest.approx(expected)
+        assert all(line["cpu_seconds"] > 0 for line in row["table"]) and math.isfinite(row["cpu_exponent"])
     small, large = rows["growth of the run store"]["table"]
     assert 0 < small["bytes"] < large["bytes"]
     assert rows["growth of plans"]["table"][0]["peak_bytes"] > 0

@@ -85,6 +85,23 @@ def test_items_that_only_one_plan_answered_do_not_count() -> None:
     assert (row.n, row.a_only, row.difference) == (25, 5, 0.2)
 
 
+def test_a_criterion_that_chose_two_plans_is_compared_by_one_of_them() -> None:
+    """After another calibration: the plan with more outcomes, and never a mixture of both."""
+    table = outcomes({("a", "old", 1): 40, ("a", "new", 1): 10, ("b", "pb", 1): 20})
+    stopped = table[(table.plan_id != "old") | table.item_id.isin([f"i{i}" for i in range(25)])]
+    row = pairwise(stopped, ["a", "b"], 1, "math").iloc[0]
+    assert (row.n, row.score_a, row.score_b) == (40, 0.25, 0.5)
+
+
+def test_items_of_two_benchmarks_may_have_the_same_id() -> None:
+    both = [
+        outcomes({("a", "pa", 1): a, ("b", "pb", 1): b}).assign(benchmark=n)
+        for n, a, b in (("x", 40, 20), ("y", 10, 0))
+    ]
+    row = pairwise(pd.concat(both), ["a", "b"], 1, "math").iloc[0]
+    assert (row.n, row.score_a, row.score_b, row.a_only) == (80, 50 / 80, 20 / 80, 30)
+
+
 def test_each_domain_has_its_criterion() -> None:
     names = [matching_criterion(d) for d in ("math", "general", "charts")]
     assert names == ["math_aware", "non_math_aware", "domain:charts"]

@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from core.errors import CalibrationError, PlanError
-from core.pruning.atlas import GreedyOrder, SimilarityAtlas
+from core.pruning.atlas import TOKEN_KINDS, GreedyOrder, SimilarityAtlas
 from core.pruning.criteria import Options, best_spaced, build_plan, get_criterion, list_criteria, ranked_layers
 from core.pruning.plan import protected_layers
 from tests.atlases import make_atlas
@@ -137,11 +137,14 @@ def test_a_missing_domain_is_named() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Mean of empty slice")
-def test_a_ranking_over_nothing_is_refused() -> None:
+@pytest.mark.parametrize("name", ["math_aware", "spaced:mixed", "shortgpt", "block", "interlace"])
+def test_a_ranking_over_nothing_is_refused(name: str) -> None:
     """Regression: with no token of the kind, every score was NaN and the "ranking" an accident of sorting."""
-    atlas = make_atlas({"math": MATH, "general": GENERAL}, last={1: [[np.nan] * 8] * 2})
+    nothing = {length: [[np.nan] * (9 - length)] * 2 for length in range(1, 9)}
+    atlas = make_atlas({"math": MATH, "general": GENERAL}, last=nothing)
+    atlas.n_tokens[:, TOKEN_KINDS.index("last")] = 0
     with pytest.raises(CalibrationError, match="no similarity"):
-        build_plan(atlas, "math_aware", 2, kind="last")
+        build_plan(atlas, name, 2, kind="last")
 
 
 # ------------------------------------------------------------------------------------------------ baselines

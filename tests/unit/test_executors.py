@@ -153,6 +153,16 @@ def test_what_a_lost_worker_had_is_done_by_another(monkeypatch: pytest.MonkeyPat
     assert ray.started == 5
 
 
+def test_what_an_earlier_call_left_with_the_workers_is_not_handed_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    executor = executor_on(FakeRay([]), monkeypatch)
+    _, samples = make_benchmark("general", 4)
+    earlier = [Piece(7, [PruningPlan("tiny", 8, (1,))], [s]) for s in samples]
+    done = executor.map(earlier, progress=lambda *_: None, should_stop=lambda: False)
+    next(done)
+    done.close()
+    assert mapped(executor) == ALL
+
+
 @pytest.mark.parametrize(
     ("ray", "why"),
     [

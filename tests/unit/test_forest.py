@@ -18,6 +18,7 @@ from core.runs.records import GenerationConfig
 from core.vlm.encoding import encode_samples, sample_batches
 from core.vlm.forest import batch_outcomes, score_plans
 from core.vlm.free_form import answer_plans
+from core.vlm.loading import load_vlm
 from core.vlm.tape import Tail
 from core.vlm.view import pruned_view
 from tests.models import random_vlm, some_samples
@@ -121,6 +122,27 @@ def test_the_last_mlp_runs_at_answer_positions_only_if_rounding_allows(dtype: to
                 assert hit[b] == (logits.argmax(-1) == gold)[rows == b].all()
                 expected = torch.nn.functional.cross_entropy(logits[rows == b], gold[rows == b])
                 assert loss[b] == pytest.approx(float(expected), abs=1e-5)
+
+
+def test_a_model_may_end_its_turns_with_another_token_than_its_tokenizers() -> None:
+    """As Gemma 3 does, and GLM-4V: an answer that ends with any of the model's end tokens is at its end."""
+    plain, samples = load_vlm(), some_samples()
+    plans = [PruningPlan("tiny", 16, d) for d in ((), (4,), (8, 11, 13), (3, 4, 6, 7, 8))]
+    expected = score_plans(plain, plans, samples)
+    assert 0 < expected.correct.sum() < expected.correct.size
+    model = copy.deepcopy(plain.model)
+    end, other = plain.processor.tokenizer.eos_token_id, plain.processor.tokenizer.pad_token_id
+    head = model.lm_head.weight
+    model.lm_head.weight = torch.nn.Parameter(
+        head[[{end: other, other: end}.get(i, i) for i in range(len(head))]], False
+    )
+    for ends in ([end, other], [other]):
+        model.generation_config.eos_token_id = ends
+        scores = score_plans(replace(plain, model=model), plans, samples)
+        assert scores.correct.tolist() == expected.correct.tolist()
+        np.testing.assert_allclose(scores.gold_nll, expected.gold_nll, atol=1e-3)
+    model.generation_config.eos_token_id = [end]
+    assert not score_plans(replace(plain, model=model), plans, samples).correct.any()
 
 
 # ------------------------------------------------------------------------------------------------ several devices

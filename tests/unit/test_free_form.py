@@ -7,13 +7,14 @@ import pytest
 import torch
 
 from core.data.samples import Sample
+from core.data.scoring import METRICS, Gold, Metric, Score
 from core.errors import PlanError
 from core.pruning.plan import PruningPlan
 from core.pruning.trie import trie_layers
 from core.runs.records import GenerationConfig
 from core.vlm import free_form
 from core.vlm.forest import score_plans
-from core.vlm.free_form import PlanAnswer, _prefills, answer_plans, score_answers
+from core.vlm.free_form import PlanAnswer, _prefills, answer_plans, score_samples
 from core.vlm.generation import _empty_cache, _next_token_logits, _prepared, answer
 from core.vlm.loading import load_vlm
 from core.vlm.tape import Tail
@@ -66,22 +67,31 @@ def test_a_sample_that_a_stop_interrupts_is_left_out() -> None:
     assert [[a is None for a in row] for row in said.answers] == [[False, True, True]] * len(DROPS)
 
 
-def test_a_judge_decides_and_the_gold_nll_is_teacher_forced() -> None:
-    plans, samples, seen = plans_of(), some_samples(3), []
+def test_the_metric_decides_and_the_gold_nll_is_teacher_forced(monkeypatch: pytest.MonkeyPatch) -> None:
+    def even(text: str, gold: Gold) -> Score:
+        right = len(text) % 2 == 0
+        return Score(right, f"{len(text)} characters, gold {gold.answer}", "correct" if right else "wrong", right / 2)
 
-    def judge(text: str, sample: Sample) -> bool:
-        seen.append((text, sample.sample_id))
-        return len(text) % 2 == 0
-
-    scores = functools.partial(score_answers, judge=judge, config=GREEDY)(random_vlm(), plans, samples)
-    texts = [[alone(p, s, GREEDY).text for s in samples] for p in plans]
-    assert seen == [(t, s.sample_id) for row in texts for t, s in zip(row, samples, strict=True)]
-    assert scores.correct.tolist() == [[len(t) % 2 == 0 for t in row] for row in texts]
-    np.testing.assert_allclose(scores.gold_nll, score_plans(random_vlm(), plans, samples).gold_nll)
-    stopped = functools.partial(score_answers, judge=judge, config=GREEDY)(
-        random_vlm(), plans, samples, should_stop=lambda: True
+    monkeypatch.setitem(METRICS, "even", Metric("even", "Even", even, whole=True))
+    plans, samples = plans_of(), some_samples(3)
+    free = functools.partial(
+        score_samples, random_vlm(), plans, samples, metric="even", max_new_tokens=GREEDY.max_new_tokens
     )
-    assert np.isnan(stopped.gold_nll).all()
+    scores = free()
+    texts = [[alone(p, s, GREEDY).text for s in samples] for p in plans]
+    assert scores.answers is not None
+    assert [[a and a.text for a in row] for row in scores.answers] == texts
+    for row, hits in zip(scores.answers, scores.correct, strict=True):
+        for said, hit, sample in zip(row, hits, samples, strict=True):
+            assert said is not None and said.rule == f"{len(said.text)} characters, gold {sample.answer}"
+            assert said.value == (len(said.text) % 2 == 0) / 2
+            assert hit == (said.failure == "") and (hit or said.failure in ("wrong", "truncated", "repeating"))
+    forced = score_plans(random_vlm(), plans, samples)
+    np.testing.assert_allclose(scores.gold_nll, forced.gold_nll)
+    stopped = free(should_stop=lambda: True)
+    assert np.isnan(stopped.gold_nll).all() and not stopped.correct.any()
+    assert score_samples(random_vlm(), plans, samples).answers is None
+    assert (score_samples(random_vlm(), plans, samples).correct == forced.correct).all()
 
 
 def test_a_plan_of_another_depth_is_refused() -> None:

@@ -80,6 +80,11 @@ def test_an_order_of_other_samples_or_protection_is_begun_again(samples: dict[st
     first = next(greedy_orders(random_vlm(), samples))
     fewer = {d: group[:3] for d, group in samples.items()}
     assert len(next(greedy_orders(random_vlm(), fewer, first)).layers) == 1
+    regrouped = {
+        "math": samples["math"][:4],
+        "general": [*samples["math"][4:], *samples["general"]],
+    }  # in the same order
+    assert len(next(greedy_orders(random_vlm(), regrouped, first)).layers) == 1
     unprotected = list(islice(greedy_orders(random_vlm(), fewer, first, protect_ends=False), 5))
     assert [len(o.layers) for o in unprotected] == [1, 2, 3, 4, 5] and unprotected[-1].protected == ()
 

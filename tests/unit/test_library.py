@@ -1,9 +1,14 @@
 """Runs that differ in more than the plan never stand in one chart."""
 
 from dataclasses import replace
+from pathlib import Path
 
+import pytest
+
+from cache import RunStore
+from core import settings
 from core.pruning.plan import ModelSpec, PruningPlan
-from core.runs.library import comparable, model_slug, one_setting
+from core.runs.library import all_runs, comparable, model_slug, one_setting, user_runs_path
 from core.runs.records import RunRecord
 
 SPEC = ModelSpec("m", "r1", "llava", 4, (), 10, (1, 1, 1, 1), "float32", "cpu")
@@ -38,6 +43,26 @@ def test_other_dtype_device_or_origin_is_another_setting() -> None:
 def test_one_item_set_for_each_benchmark() -> None:
     large, small, other = record(4), record(2, data="d2"), record(3, data="d3", benchmark="c")
     assert comparable([small, large, other]) == [large, other]
+
+
+@pytest.mark.parametrize("change", [{"metric": "multiple_choice"}, {"max_new_tokens": 16}], ids=["metric", "length"])
+def test_one_way_of_asking_for_each_benchmark(change: dict[str, object]) -> None:
+    """The same items judged by another rule, or answered freely, give other scores."""
+    some, other = [record(4, (i,)) for i in (1, 2)], record(4, (3,), **change)
+    assert comparable([other, *some]) == some
+
+
+def test_a_run_repeated_here_replaces_the_recorded_one_when_it_has_come_as_far(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings, "RECORDED_DIR", tmp_path / "recorded")
+    monkeypatch.setenv("STRATA_HOME", str(tmp_path / "home"))
+    with RunStore(tmp_path / "shipped") as shipped:
+        shipped.put_many([record(3, created="then"), record(3, (2,), created="then")])
+        shipped.export_parquet(tmp_path / "recorded" / "m.runs.parquet")
+    with RunStore(user_runs_path()) as own:
+        own.put_many([record(2, created="now"), record(3, (2,), created="now")])
+    assert {r.plan.dropped: (r.n_scored, r.created) for r in all_runs()[0]} == {(1,): (3, "then"), (2,): (3, "now")}
 
 
 def test_slugs_are_file_names() -> None:

@@ -17,6 +17,7 @@ from core.pruning.plan import PruningPlan
 from core.vlm import forest, load_vlm
 from core.vlm.encoding import Batch, encode_samples
 from core.vlm.forest import batch_outcomes, score_plans
+from core.vlm.free_form import score_samples
 from core.vlm.memory import HEAD_ROWS, allocated_bytes, fitting_batches, head_rows, out_of_memory, peak_bytes
 from core.vlm.tape import Tail
 from tests.conformance.families import FAMILIES, build, inputs
@@ -99,7 +100,7 @@ def test_a_limit_makes_batches_small_enough() -> None:
 def test_the_command_line_states_the_limit_in_gib() -> None:
     assert cli._scorer(None) is None
     scorer = cli._scorer(0.5)
-    assert isinstance(scorer, partial) and scorer.func is score_plans
+    assert isinstance(scorer, partial) and scorer.func is score_samples
     assert scorer.keywords == {"memory_bytes": 2**29}
 
 

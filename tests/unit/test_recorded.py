@@ -9,6 +9,7 @@ import pytest
 
 from cache import load_recorded
 from core.analysis import chance_score, detect_regimes
+from core.data.items import ItemSet
 from core.data.samples import draw_from_source
 from core.pruning.atlas import SimilarityAtlas
 from core.pruning.cost import ModelAnatomy
@@ -22,7 +23,7 @@ from core.runs.library import (
     regimes,
     runs_key,
 )
-from core.runs.records import ItemSet, RunRecord, outcomes_frame
+from core.runs.records import RunRecord, outcomes_frame
 from core.vlm import compute_atlas, load_vlm, read_anatomy, score_plans
 
 

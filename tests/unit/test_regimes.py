@@ -13,8 +13,8 @@ import pytest
 from core.analysis.effects import disagreement, spread
 from core.analysis.regime_map import BudgetRegime, RegimeMap, as_ranges, low_budgets
 from core.analysis.regimes import _cut, chance_score, detect_regimes, is_evidence
+from core.data.items import BenchmarkItem, ItemSet
 from core.errors import StoreError
-from core.runs.records import BenchmarkItem, ItemSet
 from tests.simulated_sweeps import BUDGETS, FLAT, Effects, simulate
 
 RANK, STRUCTURE = Effects(rank=0.08), Effects(structure=0.08)
@@ -218,6 +218,29 @@ def test_items_that_a_stopped_run_did_not_reach_are_left_out() -> None:
     assert detect_regimes(pd.concat([rest, own[:100]]), n_boot=50).budgets[0].evidence["n_items"] == 100
     evidence = detect_regimes(pd.concat([rest, own[:1]]), n_boot=50).budgets[0].evidence
     assert (evidence["n_items"], evidence["n_criteria"]) == (150, rest.criterion.nunique() - 1)
+
+
+def test_items_of_two_benchmarks_may_have_the_same_id() -> None:
+    items = sweep(0, RANK)
+    one, two = (items.assign(benchmark=b, item_id=items.item_id.astype(str)) for b in "xy")
+    other = "z" + two.item_id  # in the same order
+    found, expected = (
+        detect_regimes(pd.concat([one, two.assign(item_id=ids)]), n_boot=50).budgets[0] for ids in (two.item_id, other)
+    )
+    assert found.evidence["n_items"] == 300
+    assert found == expected
+
+
+def test_a_benchmark_that_few_plans_have_come_to_does_not_count_yet() -> None:
+    both = sweep(0, RANK, n_items=550)
+    both["plan_id"], both["item_id"] = both.plan_id.astype(str), both.item_id.astype(str)
+    first = both.item_id.isin(sorted(both.item_id.unique())[:150])
+    one, two = both[first].assign(benchmark="x"), both[~first].assign(benchmark="y")
+    begun = two[two.plan_id.isin(sorted(one.plan_id.unique())[:8])]
+    found = detect_regimes(pd.concat([begun, one]), n_boot=50)
+    assert found.budgets[0].evidence["n_items"] == 150
+    assert found == detect_regimes(one, n_boot=50)
+    assert detect_regimes(pd.concat([two, one]), n_boot=50).budgets[0].evidence["n_items"] == 550
 
 
 def test_a_plan_measured_again_under_another_calibration_counts_once() -> None:

@@ -23,9 +23,10 @@ from cache import RunStore, load_recorded
 from cache.disk import JSONBytesDisk
 from cache.keys import run_key
 from cache.run_store import store_state
+from core.data.items import BenchmarkItem, ItemSet
 from core.errors import StoreError
 from core.pruning.plan import ModelSpec, PruningPlan
-from core.runs.records import BenchmarkItem, ItemSet, RunRecord
+from core.runs.records import ItemAnswer, RunRecord
 
 SPEC = ModelSpec("tiny", "abc", "llava", 8, (), 800, (100,) * 8, "float32", "cpu")
 ITEMS = ItemSet(
@@ -65,7 +66,38 @@ def store(tmp_path: Path) -> Any:
         yield opened
 
 
+def free_record(scored: str = "10?1", **changes: Any) -> RunRecord:
+    said = tuple(
+        None if c == "?" else ItemAnswer(f"it is {k}", "annotators", "" if c == "1" else "wrong", (0.3, 0.6)[c == "1"])
+        for k, c in enumerate(scored)
+    )
+    values = [a.value for a in said if a]
+    free = {"metric": "vqa_accuracy", "max_new_tokens": 16, "answers": said, "graded": sum(values) / len(values)}
+    return make_record(scored=scored, **{**free, **changes})
+
+
 # ------------------------------------------------------------------------------------------------ keeping
+
+
+def test_answers_are_kept_apart_and_merged_item_by_item(store: RunStore, tmp_path: Path) -> None:
+    store.put(free_record("10?1"))
+    store.put(free_record("??00"))  # another process reached the third item, and judged the fourth again
+    whole = free_record("1000")
+    assert store.get(whole.run_id) == whole
+    [listed] = store.records()
+    assert listed.answers == () and listed.correct == whole.correct, "a listing does without the texts"
+    assert (listed.score, listed.graded_score) == (0.25, pytest.approx(0.375)), "but not without the metric's mean"
+    store.put(listed)  # such as an import of a listing: what was written stays
+    assert store.records(answers=True) == [whole]
+    store.export_parquet(tmp_path / "runs.parquet")
+    assert load_recorded(tmp_path / "runs.parquet")[0] == [whole]
+    store.delete(whole.run_id)
+    assert len(store._keys("answers\t")) == 0
+
+
+def test_the_length_of_answers_is_part_of_a_runs_name() -> None:
+    assert free_record(max_new_tokens=32).run_id != free_record().run_id
+    assert make_record().run_id == "db6a402535a9d3bd", "teacher-forced runs keep the names that they had"
 
 
 def test_records_and_items_round_trip(store: RunStore, tmp_path: Path) -> None:

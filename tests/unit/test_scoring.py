@@ -1,11 +1,12 @@
 """What counts as a right answer, how a wrong one is named, and that both agree with what a sweep measures."""
 
+import time
 from dataclasses import dataclass
 
 import pytest
 
 from core.data.samples import draw_samples
-from core.data.scoring import failure_kind, repeats, score_answer
+from core.data.scoring import Gold, failure_kind, repeats, score_answer
 from core.errors import SampleError
 from core.pruning.plan import PruningPlan
 from core.runs.records import GenerationConfig
@@ -57,6 +58,39 @@ def test_an_unknown_metric_is_one_line() -> None:
 )
 def test_kinds_of_failure(text: str, stopped: str, gold: str, kind: str) -> None:
     assert failure_kind(Said(text, stopped), gold) == kind
+
+
+@pytest.mark.parametrize(
+    ("text", "stopped", "gold", "metric", "kind"),
+    [
+        ("The answer is B because", "length", Gold("B"), "multiple_choice", ""),  # read, and right
+        ("The answer is C because", "length", Gold("B"), "multiple_choice", "truncated"),
+        ("The answer is C.", "end", Gold("B"), "multiple_choice", "wrong"),
+        ("Let me see.", "end", Gold("B"), "multiple_choice", "unparsable"),
+        ("<think>Let me see", "length", Gold("B"), "multiple_choice", "truncated"),
+        ("so so so so", "length", Gold("B"), "multiple_choice", "repeating"),
+        ("B B B B", "length", "B", "exact_match", "repeating"),
+        ("7", "length", Gold("7"), "exact_match", "truncated"),
+        ("It is 7, 7, 7, 7", "length", Gold("7"), "number", ""),
+        ("cat", "end", Gold("cat", accepted=("cat",) * 2 + ("dog",) * 8), "vqa_accuracy", ""),
+        ("", "length", Gold("7"), "number", "empty"),
+    ],
+)
+def test_kinds_of_failure_by_other_metrics(text: str, stopped: str, gold: Gold | str, metric: str, kind: str) -> None:
+    """What a metric read out of a text counts, however the text ended; exact match is about the whole text."""
+    assert failure_kind(Said(text, stopped), gold, metric) == kind
+
+
+def test_a_gold_record_and_its_text_are_judged_alike() -> None:
+    for answer in ("7", " 7", "8", ""):
+        assert score_answer(answer, "7") == score_answer(answer, Gold("7", choices=("1", "7"), accepted=("8",)))
+
+
+def test_repeats_are_found_at_the_end_of_an_endless_text() -> None:
+    start = time.thread_time()
+    assert repeats("so on " * 200_000)
+    assert not repeats("".join(f"{n} " for n in range(200_000)))
+    assert time.thread_time() - start < 10
 
 
 @pytest.mark.parametrize(

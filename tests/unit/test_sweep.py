@@ -19,6 +19,7 @@ from core.data.samples import Sample, draw_from_source
 from core.errors import CalibrationError, PlanError
 from core.pruning.atlas import SimilarityAtlas
 from core.pruning.plan import PruningPlan
+from core.runs.records import ItemAnswer
 from core.runs.sweep import benchmark_items, run_sweep, sweep_plans
 from tests import sweeping
 from tests.sweeping import CRITERIA, N_LAYERS, SPEC, VLM, FakeScorer, Scores, make_benchmark, sweep_atlas
@@ -137,6 +138,45 @@ def test_a_criterion_added_later_takes_over_what_another_measured(atlas: Similar
     assert store.records(criterion="mixed")[0].complete
 
 
+def test_free_answers_are_asked_for_kept_and_not_asked_for_again(atlas: SimilarityAtlas, store: RunStore) -> None:
+    scorer, asked = FakeScorer(), []
+
+    def free(*args: Any, metric: str, max_new_tokens: int, **kwargs: Any) -> Any:
+        asked.append((metric, max_new_tokens))
+        scores: Any = scorer(*args, **kwargs)
+        scores.answers = [
+            [
+                ItemAnswer(s, "the last number", "" if hit else "wrong", float(hit))
+                for s, hit in zip(ids, row, strict=True)
+            ]
+            for row, ids in zip(scores.correct, [scores.sample_ids] * len(scores.correct), strict=True)
+        ]
+        return scores
+
+    items, samples = make_benchmark("math")
+    opened: list[int] = []
+
+    class Lazy(Sequence[Sample]):
+        def __len__(self) -> int:
+            return len(samples)
+
+        def __getitem__(self, index: Any) -> Any:
+            opened.append(index)
+            return samples[index]
+
+    free_items = replace(items, metric="number", max_new_tokens=16, domain="of my own")
+    plans = sweep_plans(atlas, ["math_aware"], [2], 0)
+    for _ in range(2):
+        run_sweep(VLM, atlas, plans, [(free_items, Lazy())], store, chunk=4, scorer=free)
+    assert asked == [("number", 16)] * 3, "three chunks, once"
+    assert opened == list(range(10)), "each picture is opened once, when its chunk is scored"
+    for record in store.records(answers=True):
+        assert (record.metric, record.max_new_tokens) == ("number", 16)
+        assert [a.text for a in record.answers if a] == list(record.item_ids)
+        assert [not a.failure for a in record.answers if a] == list(record.correct)
+        assert not record.plan.n_drop or np.isnan(record.similarity_dropped), "the atlas has no such domain"
+
+
 @pytest.mark.parametrize("calls_until_stop", [1, 2, 3, 7, 12])
 def test_a_stopped_sweep_resumes_without_scoring_anything_twice(
     atlas: SimilarityAtlas, store: RunStore, tmp_path: Path, calls_until_stop: int
@@ -189,6 +229,29 @@ def test_a_finished_sweep_run_again_scores_nothing_and_changes_nothing(atlas: Si
     report = run_sweep(VLM, atlas, plans, BENCHMARKS, store, scorer=scorer)
     assert (report.scored, len(scorer.asked)) == (0, 0)
     assert store.records() == before
+
+
+def test_more_items_score_only_themselves(atlas: SimilarityAtlas, store: RunStore) -> None:
+    """A longer draw begins with the shorter one; an item that was changed since is another one."""
+    plans, scorer = sweep_plans(atlas, ["uniform"], [2], 0), FakeScorer()
+    for n in (4, 10):
+        run_sweep(VLM, atlas, plans, [make_benchmark("math", n)], store, scorer=scorer)
+    assert set(scorer.asked.values()) == {1} and len(scorer.asked) == 20
+    items, samples = make_benchmark("math", 10)
+    asked = (replace(items.items[0], question="How many now?"), *items.items[1:])
+    again = run_sweep(VLM, atlas, plans, [(replace(items, data_hash="h", items=asked), samples)], store, scorer=scorer)
+    assert (again.scored, again.reused) == (2, 18)
+
+
+def test_a_new_calibration_says_anew_how_similar_dropped_layers_are(atlas: SimilarityAtlas, store: RunStore) -> None:
+    """Else the ensemble's rank effect would mix two calibrations."""
+    plans, scorer = sweep_plans(atlas, [], [2], 4), FakeScorer()
+    run_sweep(VLM, atlas, plans[:3], BENCHMARKS, store, scorer=scorer)
+    other = replace(atlas, values=atlas.values / 2)
+    run_sweep(VLM, other, plans, BENCHMARKS, store, scorer=scorer)
+    assert set(scorer.asked.values()) == {1}
+    for r in store.records():
+        assert r.similarity_dropped == pytest.approx(float(other.mean(r.domain)[list(r.plan.dropped)].sum()))
 
 
 def test_new_plans_score_only_themselves(atlas: SimilarityAtlas, store: RunStore) -> None:

@@ -1,0 +1,111 @@
+"""Runs on real benchmarks on the pages: their metric, how answers fail, pictures from local files, foreign figures."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cache.run_store import RunStore
+from core.data.benchmarks import load_benchmark
+from core.data.benchmarks.loading import find_picture
+from core.data.images import open_image
+from core.errors import SampleError
+from core.pruning.plan import PruningPlan
+from core.runs.library import user_runs_path
+from core.runs.records import ItemAnswer, Outcome
+from core.runs.references import ReferenceScore
+from dashboard import services
+from tests.app.conftest import texts
+from tests.app.synthetic import SPEC
+from tests.benchmark_fixtures import picture, write_fixture
+
+KEEPS = PruningPlan("tiny", SPEC.n_layers, (), "full")
+DROPS = PruningPlan("tiny", SPEC.n_layers, (3, 4), "math_aware")
+
+
+@pytest.fixture
+def chartqa(recorded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Six questions: the full model is right, the plan twice; it is wrong once, and else nothing can be read."""
+    monkeypatch.setenv("STRATA_DATASETS", str(tmp_path / "mirror"))
+    write_fixture("chartqa", tmp_path / "mirror")
+    items, _ = load_benchmark("chartqa")
+    recorded_run = services.records("tiny")[0]
+    said = ("", "", "wrong", "unparsable", "unparsable", "repeating")
+    with RunStore(user_runs_path()) as store:
+        store.put_items(items)
+        for plan, failures in ((KEEPS, ("",) * 6), (DROPS, said)):
+            blank = replace(
+                recorded_run,
+                plan=plan,
+                benchmark=items.benchmark,
+                domain=items.domain,
+                data_hash=items.data_hash,
+                metric=items.metric,
+                max_new_tokens=items.max_new_tokens,
+                item_ids=tuple(i.item_id for i in items.items),
+                correct=(None,) * 6,
+                gold_nll=(None,) * 6,
+            )
+            outcomes = {
+                i.item_id: Outcome(not f, 0.5, ItemAnswer("<b>so</b> it is", "the last number", f, float(not f)))
+                for i, f in zip(items.items, failures, strict=True)
+            }
+            store.put(blank.with_outcomes(outcomes))
+        store.put_references(
+            [
+                ReferenceScore(
+                    "tiny", "chartqa", "general", "mixed", 0.5, "lmms-eval:relaxed", "a file", "imported", 2
+                ),
+                ReferenceScore("tiny", "chartqa", "general", "mixed", 0.4, "lmms-eval:relaxed", "b file", "imported"),
+            ]
+        )
+    return items
+
+
+def page(open_page, items, **query):
+    label = f"chartqa, 6 items, {items.data_hash[:8]}"
+    return open_page("benchmarks", domain="general", data=label, curves=["math_aware"], budget="2", **query)
+
+
+def test_how_answers_fail_stands_beside_how_many_are_right(recorded, engine, open_page, chartqa):
+    at = page(open_page, chartqa)
+    assert not at.exception
+    assert "How do answers fail?" in texts(at)
+    frame = services.results.failure_table(services.answered_records("tiny", "general", chartqa.data_hash))
+    assert (6 * frame.set_index("failure").share).round(6).to_dict() == {"wrong": 1, "unparsable": 2, "repeating": 1}
+    assert "relaxed accuracy" in texts(at), "the provenance names the metric"
+    at = open_page("benchmarks", domain="math")
+    assert "How do answers fail?" not in texts(at), "teacher-forced runs write nothing"
+
+
+def test_flipped_items_show_their_pictures_from_the_files_here(recorded, engine, open_page, chartqa, monkeypatch):
+    at = page(open_page, chartqa)
+    assert not at.exception
+    assert len(at.get("image")) == 4, "what the plan lost"
+    sample = services.sample("tiny", chartqa.items[1].item_id)
+    assert sample.metric == "relaxed_accuracy" and sample.image is not None
+    index = int(chartqa.items[1].source.rpartition("/")[2])
+    assert sample.image.tobytes() == open_image(picture(index)["bytes"]).tobytes()
+    monkeypatch.setenv("STRATA_DATASETS", "")
+    services._benchmark_picture.clear()
+    at = page(open_page, chartqa)
+    assert not at.exception and not at.get("image"), "without the files it does without"
+
+
+def test_pictures_are_those_of_the_measured_rows_only(chartqa, tmp_path):
+    item = chartqa.items[0]
+    with pytest.raises(SampleError, match="another row now"):
+        find_picture("chartqa", item.source, chartqa.items[1].item_id)
+    for source in ("", "made:1", f"{item.source}9", "x@y:../../z/1"):
+        with pytest.raises(SampleError):
+            find_picture("chartqa", source, item.item_id)
+
+
+def test_figures_from_elsewhere_are_marks_if_they_say_where(recorded, engine, open_page, chartqa):
+    points = services.reference_points("tiny", "general")
+    stated = points[points.benchmark == "chartqa"]
+    assert stated[["n_drop", "value", "origin"]].to_numpy().tolist() == [[2, 0.5, "imported"]]
+    at = page(open_page, chartqa)
+    assert "Hollow marks were not measured here" in texts(at) and "What others state" in texts(at)
+    assert len(services.figures("tiny")) == 2 and len(services.figures()) > 10, "published ones are known as well"
+    assert services.reference_points("tiny", "general", "retention").empty
