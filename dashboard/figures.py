@@ -186,7 +186,7 @@ def driver_chart(frame: pd.DataFrame) -> alt.LayerChart:
     """One tick per sample, one row per task, with each task's mean: which inputs a layer changes most."""
     base = alt.Chart(frame).encode(
         y=alt.Y("task:N", title=None, axis=alt.Axis(labelLimit=170)),
-        x=alt.X("similarity:Q", title="cosine of input and output · left: changes more", scale=alt.Scale(zero=False)),
+        x=alt.X("similarity:Q", title="cosine · left: changes more", scale=alt.Scale(zero=False)),
     )
     tooltip = [alt.Tooltip("task:N"), alt.Tooltip("similarity:Q", format=".4f"), alt.Tooltip("sample_id:N")]
     ticks = base.mark_tick(color=ACCENT, thickness=1.5, opacity=0.7).encode(tooltip=tooltip)
@@ -305,11 +305,13 @@ def agreement_chart(frame: pd.DataFrame) -> alt.LayerChart:
         x=alt.X(
             "n:Q",
             title="samples in each half",
-            scale=alt.Scale(type="log"),
+            scale=alt.Scale(type="log", nice=False),
             axis=alt.Axis(values=sorted(set(frame.n)), format="d"),
         ),
         color=alt.Color(
-            "domain:N", scale=alt.Scale(domain=domains, range=domain_colors(domains)), legend=alt.Legend(orient="top")
+            "domain:N",
+            scale=alt.Scale(domain=domains, range=domain_colors(domains)),
+            legend=alt.Legend(orient="top", symbolOpacity=1, symbolType="square"),  # else as faint as the bands
         ),
         tooltip=[
             alt.Tooltip("domain:N"),

@@ -275,7 +275,7 @@ def flip_chart(frame: pd.DataFrame) -> alt.LayerChart:
     bars = base.mark_bar(height=12).encode(
         x=alt.X(
             "share:Q",
-            title="← lost · share of the task's items · gained →",
+            title="← lost · share of items · gained →",
             axis=alt.Axis(format="+.0%", tickCount=5),
         ),
         color=alt.Color(

@@ -234,5 +234,6 @@ def criteria_legend(names: Sequence[str]) -> None:
     for criterion, text in keys:
         svg = base64.b64encode(figures.legend_key(criterion).encode()).decode()
         unbroken = plain(text).replace(" ", "\u00a0")
-        parts.append(f"![{plain(text)}](data:image/svg+xml;base64,{svg})\u00a0{unbroken}")
-    st.markdown(" \u2003".join(f":small[{part}]" for part in parts))
+        # a line may break between a picture and a no-break space, but not at a word joiner
+        parts.append(f"![{plain(text)}](data:image/svg+xml;base64,{svg})\u2060\u00a0{unbroken}")
+    st.markdown("\u2003 ".join(f":small[{part}]" for part in parts))

@@ -80,7 +80,7 @@ with tour:
     found = [
         f":{HOW[how]}-badge[{how}] **{what}** {plain(detail)}" for what, how, detail in services.availability(model_id)
     ]
-    st.markdown(" \u2003".join(found))
+    st.markdown("\u2003 ".join(found))
     if domains:
         widgets.regime_legend("Grey: 10th to 90th percentile of random plans, dotted their median.")
 if domains:

@@ -37,7 +37,7 @@ CLOCK = """() => {
   for (const kind of ['keydown', 'mousedown'])
     addEventListener(kind, () => { window.began ??= performance.now(); }, {capture: true, once: true});
 }"""
-IDLE = "document.querySelector('[data-testid=stApp]').dataset.testScriptState !== 'running'"
+IDLE = "document.querySelector('[data-testid=stApp]').dataset.testScriptState === 'notRunning'"
 PANES = "[...document.querySelectorAll('[data-testid=stColumn] [data-testid=stText]')].map(e => e.innerText)"
 CROSSES = "[...document.querySelectorAll('[data-testid=stVegaLiteChart] svg text')].filter(e => e.textContent === '×')"
 
@@ -61,7 +61,9 @@ def in_browser(address: str, rounds: int) -> dict[str, list[float]]:
         for n in range(rounds + len(PAGES)):
             name = list(PAGES)[(n + 1) % len(PAGES)]
             link = page.locator("header, [data-testid=stHeader]").get_by_role("link", name=name).first
-            at = f"location.pathname === '/{PAGES[name]}' && document.querySelector('h1') && {IDLE}"
+            heading = json.dumps(page.locator("h1").first.inner_text())  # of the page that is left
+            other = f"document.querySelector('h1') && document.querySelector('h1').innerText !== {heading}"
+            at = f"location.pathname === '/{PAGES[name]}' && {other} && {IDLE}"
             switches.append(timed(page, link.click, at))
         found["page switch"] = switches[len(PAGES) :]
 

@@ -69,7 +69,7 @@ def settle(page) -> None:
     page.locator("h1, [data-testid=stException]").first.wait_for(timeout=180_000)
     page.wait_for_timeout(500)
     page.wait_for_function(
-        "document.querySelector('[data-testid=stApp]')?.dataset.testScriptState !== 'running'", timeout=180_000
+        "document.querySelector('[data-testid=stApp]')?.dataset.testScriptState === 'notRunning'", timeout=180_000
     )
     page.locator("[data-testid=stSkeleton]").first.wait_for(state="detached", timeout=180_000)
     page.mouse.move(2, 300)

@@ -66,7 +66,7 @@ def running_server(
         yield address, process.pid
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 @contextmanager

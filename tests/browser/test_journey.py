@@ -65,8 +65,7 @@ def test_the_phone_does_not_scroll_sideways(app):
         page.set_default_timeout(WAIT)
         for path in ("", "similarity", "prune", "compare", "benchmarks", "runs"):
             page.goto(f"{app}/{path}")
-            page.get_by_role("heading", level=1).wait_for()
-            page.wait_for_timeout(2000)
+            settle(page)
             assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
 
 

@@ -52,7 +52,7 @@ def served(command: Sequence[str], port: int, timeout: float = 120.0, **options:
         yield
     finally:
         os.killpg(process.pid, 15)
-        process.wait(20)
+        process.wait(60)
 
 
 def ready(port: int) -> str:
