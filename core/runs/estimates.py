@@ -1,10 +1,10 @@
 """Expected GPU hours of a recipe: arithmetic on the cost model, each assumption stated. Nothing here knows torch.
 
 It follows what a sweep does with freely written answers (core/vlm/free_form.py). Asked one at a time, an item goes
-through vision tower and projector once and through each node of the plans' trie once, then every distinct plan decodes by
-itself; asked in batches, every plan does all of it, and what is launched or read once serves the whole batch. After that
-the gold answers are teacher-forced in batches, over the trie. A layer's call takes as long as its products or its bytes
-do, and never less than Python needs to launch it.
+through vision tower and projector once and through each node of the plans' trie once, then every plan decodes by
+itself; asked in batches, every plan does all of it, and what is launched or read once serves the whole batch. After
+that the gold answers are teacher-forced in batches, over the trie. A layer's call takes as long as its products or
+its bytes do, and never less than Python needs to launch it.
 """
 
 from collections.abc import Sequence
