@@ -107,7 +107,11 @@ def start_job(arguments: Sequence[str]) -> Job:
                 return job
         job_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{token_hex(2)}"
         (folder / job_id).mkdir()
-        _launch(folder / job_id, arguments)
+        try:
+            _launch(folder / job_id, arguments)
+        except OSError:
+            _forget(folder / job_id)
+            raise
         for old in [j for j in list_jobs() if j.status != "running"][MOST_KEPT:]:
             _forget(folder / old.job_id)
         return get_job(job_id)
@@ -195,7 +199,11 @@ def _launch(folder: Path, arguments: Sequence[str]) -> None:
             pass_fds=(lock.fileno(),),  # the lock is the process's now
         )
         started = datetime.now(UTC).isoformat(timespec="seconds")
-        _write_json(folder / "job.json", {"arguments": list(arguments), "started": started, "pid": process.pid})
+        try:
+            _write_json(folder / "job.json", {"arguments": list(arguments), "started": started, "pid": process.pid})
+        except OSError:  # the disk is full: nobody would know of it
+            process.kill()
+            raise
     threading.Thread(target=process.wait, daemon=True).start()  # nobody else would take note of its end
 
 

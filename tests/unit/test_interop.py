@@ -3,7 +3,9 @@
 import csv
 import json
 import os
+import struct
 import tempfile
+import time
 import zipfile
 from contextlib import suppress
 from pathlib import Path
@@ -998,6 +1000,35 @@ def test_a_zip_bomb_is_refused_by_what_it_claims(tmp_path: Path, monkeypatch: py
     assert path.stat().st_size < 20_000
     with pytest.raises(StoreError, match="unpacks to more than"):
         read_vlmevalkit(path)
+
+
+@pytest.mark.parametrize("sizes", [32, 64])
+def test_a_million_files_in_a_spreadsheet_are_refused_before_they_are_listed(tmp_path: Path, sizes: int) -> None:
+    path = tmp_path / "M_POPE.xlsx"
+    entry = b"PK\x01\x02" + bytes(24) + (1).to_bytes(2, "little") + bytes(16) + b"a"
+    listed, n = len(entry) * 10**6, 10**6
+    end = b"PK\x05\x06" + bytes(4) + b"\xff" * 4 + struct.pack("<IIH", listed, 0, 0)
+    if sizes == 64:
+        end = b"PK\x06\x06" + struct.pack("<QHHIIQQQQ", 44, 45, 45, 0, 0, n, n, listed, 0)
+        end += b"PK\x06\x07" + struct.pack("<IQI", 0, listed, 1) + b"PK\x05\x06" + bytes(16) + bytes(2)
+    path.write_bytes(entry * n + end)
+    began = time.process_time()
+    with pytest.raises(StoreError, match="holds more files than a spreadsheet"):
+        read_vlmevalkit(path)
+    assert time.process_time() - began < 1
+
+
+def test_hostile_names_in_a_spreadsheet_reach_nothing(tmp_path: Path) -> None:
+    path = write_sheet(tmp_path / "in" / "M_POPE.xlsx", predictions(2))
+    outside = tmp_path / "absolute"
+    with zipfile.ZipFile(path, "a") as archive:
+        for name in ("../../up", "xl/../../../up", str(outside), "C:\\up"):
+            archive.writestr(name, "owned")
+        link = zipfile.ZipInfo("xl/link")
+        link.external_attr = 0o120777 << 16
+        archive.writestr(link, "/etc/passwd")
+    assert len(one(path, metric="acc").samples) == 2
+    assert sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*")) == ["in", "in/M_POPE.xlsx"]
 
 
 def test_a_spreadsheet_with_entities_does_not_explode(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Jobs: commands in the background, watched, cancelled, killed and resumed by whoever opens their folder."""
 
+import errno
 import json
 import os
 import signal
@@ -143,6 +144,24 @@ def test_unknown_jobs_and_unusable_folders_are_one_line(strata_home: Path, monke
     monkeypatch.setenv("STRATA_HOME", str(strata_home / "file"))
     with pytest.raises(StoreError, match="set STRATA_HOME"):
         start_job(SWEEP)
+
+
+def test_a_full_disk_leaves_no_process_that_nobody_knows_of(strata_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, started = subprocess.Popen, []
+
+    def keeping(*args: Any, **named: Any) -> Any:
+        started.append(real(*args, **named))
+        return started[0]
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(jobs.subprocess, "Popen", keeping)
+    monkeypatch.setattr(jobs, "_write_json", full)
+    with pytest.raises(StoreError, match="No space left on device"):
+        start_job(SWEEP)
+    assert started[0].wait(20) == -signal.SIGKILL
+    assert list_jobs() == [] and [p.name for p in (strata_home / "jobs").iterdir()] == ["lock"]
 
 
 def test_the_oldest_jobs_are_forgotten(strata_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,7 @@ from core.data.interop.files import (
 from core.errors import StoreError
 
 MAX_COLUMNS = 256
+MAX_DIRECTORY = 2**20  # bytes, 46 and a name for each file in a spreadsheet, which has some dozens
 
 Row = dict[str, str]
 
@@ -86,6 +87,7 @@ def _spreadsheet(path: Path) -> list[Row]:
 
     check_file(path, MAX_BYTES)
     try:
+        _check_directory(path)
         with zipfile.ZipFile(path) as archive:
             # what a member claims is all that is unpacked of it
             if sum(m.file_size for m in archive.infolist()) > MAX_BYTES:
@@ -105,6 +107,18 @@ def _spreadsheet(path: Path) -> list[Row]:
     if not rows:
         raise StoreError(f"{path.name}: a spreadsheet without rows")
     return rows
+
+
+def _check_directory(path: Path) -> None:
+    """Refuse an archive of very many files before its directory is read; zipfile takes a kilobyte for each."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 2**16 - 22))  # the end record and the longest comment
+        tail = file.read()
+    at = tail.rfind(b"PK\x05\x06")
+    # sizes of 64 bits are in a record of their own, which no spreadsheet needs
+    large = tail[max(0, at - 20) : max(0, at - 16)] == b"PK\x06\x07"
+    if large or int.from_bytes(tail[at + 12 : at + 16], "little") > MAX_DIRECTORY:
+        raise StoreError(f"{path.name}: holds more files than a spreadsheet: export it as tsv")
 
 
 def _cells(sheet: Any) -> Iterator[Row]:
