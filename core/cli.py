@@ -490,7 +490,7 @@ def sweep(
 ) -> None:
     """Score plans of every criterion and random ones on benchmarks, item by item; run again to resume."""
     from cache import RunStore
-    from core.errors import ExecutorError, suggest
+    from core.errors import CalibrationError, ExecutorError, suggest
     from core.runs.executors import EXECUTORS, LocalExecutor, RayExecutor
     from core.runs.sweep import EMBEDDED, N_PER_DOMAIN, N_RANDOM, find_benchmarks, run_sweep, sweep_plans
 
@@ -501,7 +501,10 @@ def sweep(
     if not wanted:
         given = chosen.benchmarks if chosen else [(name, N_PER_DOMAIN) for name in EMBEDDED]
         wanted = {name: limit or most for name, most in given}
-    similarities = _atlas(model, atlas)
+    try:
+        similarities = _atlas(model, atlas)
+    except CalibrationError as error:
+        raise CalibrationError(f"{error} --recipe {recipe}" if recipe and not atlas else str(error)) from error
     names = names_in(criteria) or (list(chosen.criteria) if chosen else [c.name for c in list_criteria()])
     if random is None:
         random = chosen.n_random if chosen else N_RANDOM
@@ -532,6 +535,8 @@ def sweep(
     if skipped:
         reasons = "; ".join(why.values())
         err.print(f"not possible, left out: {', '.join(skipped)} ({reasons})", markup=False, highlight=False)
+    for line in report.problems:
+        err.print(f"left out: {line}", markup=False, highlight=False, soft_wrap=True, style="yellow")
     summary = {
         "model": scoring.spec.model_id,
         "plans": len(plans),
@@ -540,10 +545,14 @@ def sweep(
         "outcomes_reused": report.reused,
         "seconds": round(report.seconds, 2),
         "skipped": skipped,
+        "left_out": report.problems,
     }
     if as_json:
         scores = [
-            {"run_id": r.run_id, "benchmark": r.benchmark, "score": r.score, "n": r.n_scored, **r.plan.to_dict()}
+            {
+                **{"run_id": r.run_id, "benchmark": r.benchmark, "metric": r.metric, "n": r.n_scored},
+                **{"score": r.score, "graded_score": r.graded_score, **r.plan.to_dict()},
+            }
             for r in report.records
         ]
         print_json({**summary, "scores": scores})
@@ -551,12 +560,13 @@ def sweep(
     for items, _ in found:
         rows = [r for r in report.records if r.benchmark == items.benchmark]
         columns = sorted({r.plan.n_drop for r in rows})
-        metric = items.metric.replace("_", " ")
-        table = Table(title=f"{items.benchmark}, {metric} · n = {len(items.items)} · by layers dropped")
+        metric, n = items.metric.replace("_", " "), max((r.n_scored for r in rows), default=0)
+        table = Table(title=f"{items.benchmark}, {metric} · n = {n} · by layers dropped")
         for heading in ("criterion", *map(str, columns)):
             table.add_column(heading, justify="right" if heading != "criterion" else "left")
         for name in dict.fromkeys(r.plan.criterion for r in rows):
-            scored = {k: [r.score for r in rows if (r.plan.criterion, r.plan.n_drop) == (name, k)] for k in columns}
+            own = [r for r in rows if r.plan.criterion == name]
+            scored = {k: [r.graded_score for r in own if r.plan.n_drop == k] for k in columns}
             cells = [f"{sorted(v)[len(v) // 2]:.2f}" if v else "" for v in scored.values()]
             table.add_row("random, median" if name == "random" else name, *cells)
         out.print(table)
