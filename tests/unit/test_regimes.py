@@ -267,7 +267,10 @@ def test_spread_by_hand() -> None:
 def test_chance_is_each_tasks_commonest_answer() -> None:
     answers = [("count", "3"), ("count", "3"), ("count", "5"), ("colour", "red"), ("colour", "blue")]
     items = tuple(BenchmarkItem(str(i), task, "?", answer) for i, (task, answer) in enumerate(answers))
-    assert chance_score(ItemSet("b", "math", "test", "h", items)) == pytest.approx(3 / 5)
+    tasks = ItemSet("b", "math", "test", "h", items * 10)
+    assert chance_score(tasks) == pytest.approx(3 / 5)
+    few = ItemSet("b", "math", "test", "h", items)
+    assert chance_score(few) == pytest.approx(2 / 5), "tasks of a few items are one task"
 
 
 def test_disagreement_by_hand() -> None:
