@@ -441,16 +441,13 @@ def parse_budgets(text: str) -> list[int]:
     return sorted(budgets)
 
 
-def _scorer(memory_gib: float | None, answer_batch: int = 1) -> "Scorer | None":
-    """The scorer with what was said of memory and batches; None: as it is."""
-    options: dict[str, Any] = {} if memory_gib is None else {"memory_bytes": int(memory_gib * 2**30)}
-    if answer_batch > 1:
-        options["answer_batch"] = answer_batch
-    if not options:
+def _scorer(memory_gib: float | None) -> "Scorer | None":
+    """The scorer with a limit on its memory; None: without one."""
+    if memory_gib is None:
         return None
     from core.vlm.free_form import score_samples
 
-    return partial(score_samples, **options)
+    return partial(score_samples, memory_bytes=int(memory_gib * 2**30))
 
 
 @app.command()
@@ -499,7 +496,7 @@ def sweep(
 ) -> None:
     """Score plans of every criterion and random ones on benchmarks, item by item; run again to resume."""
     from cache import RunStore
-    from core.errors import ExecutorError, suggest
+    from core.errors import CalibrationError, ExecutorError, suggest
     from core.runs.executors import EXECUTORS, LocalExecutor, RayExecutor
     from core.runs.sweep import EMBEDDED, N_PER_DOMAIN, N_RANDOM, find_benchmarks, run_sweep, sweep_plans
 
@@ -510,7 +507,10 @@ def sweep(
     if not wanted:
         given = chosen.benchmarks if chosen else [(name, N_PER_DOMAIN) for name in EMBEDDED]
         wanted = {name: limit or most for name, most in given}
-    similarities = _atlas(model, atlas)
+    try:
+        similarities = _atlas(model, atlas)
+    except CalibrationError as error:
+        raise CalibrationError(f"{error} --recipe {recipe}" if recipe and not atlas else str(error)) from error
     names = names_in(criteria) or (list(chosen.criteria) if chosen else [c.name for c in list_criteria()])
     if random is None:
         random = chosen.n_random if chosen else N_RANDOM
@@ -533,14 +533,16 @@ def sweep(
     with (
         RunStore(store or library.user_runs_path()) as runs,
         _progress("loading the model") as bar,
-        RayExecutor(model, workers=workers, address=ray_address, scorer=_scorer(memory, answer_batch), device=device)
+        RayExecutor(model, workers=workers, address=ray_address, scorer=_scorer(memory), device=device)
         if executor == "ray"
-        else LocalExecutor(_load(model, device), _scorer(memory, answer_batch)) as scoring,
+        else LocalExecutor(_load(model, device), _scorer(memory)) as scoring,
     ):
-        report = run_sweep(scoring, similarities, plans, found, runs, progress=bar)
+        report = run_sweep(scoring, similarities, plans, found, runs, answer_batch=answer_batch, progress=bar)
     if skipped:
         reasons = "; ".join(why.values())
         err.print(f"not possible, left out: {', '.join(skipped)} ({reasons})", markup=False, highlight=False)
+    for line in report.problems:
+        err.print(f"left out: {line}", markup=False, highlight=False, soft_wrap=True, style="yellow")
     summary = {
         "model": scoring.spec.model_id,
         "plans": len(plans),
@@ -549,6 +551,7 @@ def sweep(
         "outcomes_reused": report.reused,
         "seconds": round(report.seconds, 2),
         "skipped": skipped,
+        "left_out": report.problems,
     }
     if as_json:
         scores = [
@@ -568,8 +571,8 @@ def sweep(
     for items, _ in found:
         rows = [r for r in report.records if r.benchmark == items.benchmark]
         columns = sorted({r.plan.n_drop for r in rows})
-        metric = items.metric.replace("_", " ")
-        table = Table(title=f"{items.benchmark}, {metric} · n = {len(items.items)} · by layers dropped")
+        metric, n = items.metric.replace("_", " "), max((r.n_scored for r in rows), default=0)
+        table = Table(title=f"{items.benchmark}, {metric} · n = {n} · by layers dropped")
         for heading in ("criterion", *map(str, columns)):
             table.add_column(heading, justify="right" if heading != "criterion" else "left")
         for name in dict.fromkeys(r.plan.criterion for r in rows):

@@ -21,7 +21,9 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON documen
 
 
 def print_json(document: Any) -> None:
-    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    """JSON has no NaN and no infinity: they become null."""
+    finite = json.loads(json.dumps(document), parse_constant=lambda _: None)
+    sys.stdout.write(json.dumps(finite, indent=2, ensure_ascii=False) + "\n")
 
 
 def say(text: str) -> None:

@@ -17,7 +17,6 @@ from core.runs.estimates import Assumptions, Estimate, expected_hours
 from core.runs.gpus import GPUS, get_gpu
 from core.runs.recipes import Recipe, get_recipe, list_recipes
 from core.runs.shapes import SHAPES, known_anatomy
-from core.runs.sweep import FREE_CHUNK
 from core.runs.workload import calibration_works, recipe_plans, recipe_works
 
 USUAL_MODEL = "Qwen/Qwen3-VL-4B-Instruct"
@@ -157,7 +156,7 @@ def _print_plan_of_work(document: dict[str, Any], found: Estimate) -> None:
     out.print(table)
     _say(
         f"{found.hours:.1f} GPU hours in all, an estimate and no measurement; done after "
-        f"{document['wall_hours']:.1f} hours on {gpus} of these, which take pieces of {FREE_CHUNK} items. Calibration "
+        f"{document['wall_hours']:.1f} hours on {gpus} of these, which take a few items at a time. Calibration "
         f"comes first: {60 * found.calibration_hours:.1f} minutes"
     )
     fit = f"batches of {found.batch_size} fit" if found.batch_size else "the model does not fit: use --device balanced"

@@ -31,13 +31,13 @@ def runs_list(model: Annotated[str | None, typer.Option("--model")] = None, as_j
         return
     table = Table()
     table.add_column("run", no_wrap=True, min_width=16)  # whole, so that it can be copied into `runs show`
-    for heading in ("model", "benchmark", "criterion", "dropped", "score", "n", "date"):
+    for heading in ("model", "benchmark", "criterion", "dropped", "score", "n", "origin", "date"):
         table.add_column(heading)
     for row in rows:
         dropped = ",".join(map(str, row["dropped"])) or "none"
         name = row["criterion"] if row["seed"] is None else f"{row['criterion']} {row['seed']}"
         cells = (row["run_id"], row["model_id"], row["benchmark"], name, dropped, f"{row['score']:.3f}")
-        table.add_row(*cells, str(row["n"]), row["created"][:10])
+        table.add_row(*cells, str(row["n"]), row["origin"], row["created"][:10])
     out.print(table)
 
 
@@ -49,12 +49,13 @@ def runs_figures(model: Annotated[str | None, typer.Option("--model")] = None, a
         print_json([f.to_dict() for f in figures])
         return
     table = Table()
-    for heading in ("origin", "model", "benchmark", "criterion", "dropped", "figure", "n", "source"):
+    for heading in ("origin", "model", "benchmark", "criterion", "dropped", "figure", "metric", "n", "source"):
         table.add_column(heading, overflow="fold")
     for f in figures:
         dropped = f"{f.percent:g} %" if f.percent is not None else "?" if f.n_drop is None else f"{f.n_drop} layers"
         stated = f"{f.measure} {100 * f.value:g} %"
-        table.add_row(f.origin, f.model_id, f.benchmark, f.criterion, dropped, stated, str(f.n or ""), f.source)
+        cells = (f.origin, f.model_id, f.benchmark, f.criterion, dropped, stated, f.metric)
+        table.add_row(*cells, str(f.n or ""), f.source)
     out.print(table)
 
 

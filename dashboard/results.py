@@ -126,7 +126,7 @@ def reference_points(
             f.n or np.nan,
             "",
             f.origin,
-            f.benchmark,
+            f"{f.benchmark}, {f.metric}",  # not all of them are shares of right answers
         )
         for f in figures
         if f.n_drop and f.measure == measure and f.domain in (domain, "all")

@@ -87,7 +87,7 @@ def runs_provenance(records: Sequence[RunRecord], model: ModelSpec, n: int | Non
     dates = sorted({r.created[:10] for r in records if r.created})
     hashes = ", ".join(sorted({f"{r.benchmark} {r.data_hash[:8]}" for r in records})[:4])
     provenance(
-        f"{model.model_id} @ {model.revision[:10] or 'unknown'}, {model.dtype}",
+        ", ".join(filter(None, (f"{model.model_id} @ {model.revision[:10] or 'unknown'}", model.dtype))),
         hashes,
         f"n = {n} items" if n else "",
         ", ".join(sorted({r.metric.replace("_", " ") for r in records})),

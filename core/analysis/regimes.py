@@ -43,6 +43,7 @@ ENSEMBLE = "random"
 BEST_SHARE = 0.05  # the domain-aware plans must be in this best share of the ensemble
 NARROW = 0.1  # a spread whose interval reaches further than this is not called converged
 AT_FLOOR = 0.05  # scores this close to the floor sit on it
+FEW_ITEMS = 20  # of a task, too few to say how common its answers are
 N_TESTS = 3  # rank, structure and comparison with the median share one budget's error rate (Bonferroni)
 N_BOOTSTRAP = 1000
 
@@ -107,10 +108,15 @@ def is_evidence(criterion: str) -> bool:
 
 
 def chance_score(items: ItemSet) -> float:
-    """Score of giving each task's most common answer, whatever the picture: the floor of a benchmark."""
+    """Score of giving each task's most common answer, whatever the picture: the floor of a benchmark.
+
+    Tasks of a few items (MMMU has thirty subjects) count as one: of seven letters the commonest is there three times
+    by chance.
+    """
     answers: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    sizes = Counter(item.task for item in items.items)
     for item in items.items:
-        answers[item.task][item.answer] += 1
+        answers[item.task if sizes[item.task] >= FEW_ITEMS else ""][item.answer] += 1
     return sum(max(c.values()) for c in answers.values()) / max(len(items.items), 1)
 
 

@@ -17,7 +17,7 @@ from core.pruning.cost import ModelAnatomy, estimate_cost, fits
 from core.pruning.plan import PruningPlan
 from core.pruning.trie import trie_layers
 from core.runs.gpus import Gpu
-from core.runs.sweep import FREE_CHUNK
+from core.runs.sweep import free_chunk
 from core.runs.workload import Work
 
 MOST_BATCH = 64  # samples that are teacher-forced at a time on a GPU, at most
@@ -67,6 +67,7 @@ class Row:
     decode_tokens: int
     prefill_hours: float
     decode_hours: float
+    piece_items: int
 
     @property
     def hours(self) -> float:
@@ -101,9 +102,9 @@ class Estimate:
         """Until the last of several GPUs is done: pieces of a few items go to whoever is free, in order."""
         busy = [0.0] * gpus
         for row in self.rows:
-            for start in range(0, row.items, FREE_CHUNK):
+            for start in range(0, row.items, row.piece_items):
                 busy.sort()
-                busy[0] += row.hours * min(FREE_CHUNK, row.items - start) / row.items
+                busy[0] += row.hours * min(row.piece_items, row.items - start) / row.items
         return max(busy)
 
     def to_dict(self) -> dict[str, Any]:
@@ -188,6 +189,7 @@ class _Counting:
             decode_tokens=work.items * len(self.plans) * steps,
             prefill_hours=work.items * prefill / 3600,
             decode_hours=work.items * decode / 3600,
+            piece_items=free_chunk(work.max_new_tokens, self.given.answer_batch),
         )
 
     def _step_s(self, plan: PruningPlan, work: Work, answer: int) -> float:

@@ -34,7 +34,7 @@ class Piece:
 
     Attributes:
         benchmark: which of the sweep's.
-        samples: may open their pictures only when they are asked for.
+        samples: may open their pictures only when they are asked for; whoever goes through them gets those that can be.
         options: of the scorer, where answers are written freely.
     """
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.data.interop import ImportedRun, ImportedSample, ImportedTask, ImportReport
 from core.data.interop.files import name
+from core.data.interop.verdicts import within
 from core.data.items import BenchmarkItem, ItemSet
 from core.errors import PlanError, StoreError
 from core.pruning.plan import PLAN_FILE, ModelSpec, PruningPlan
@@ -34,14 +35,14 @@ def evaluated_plan(
 ) -> tuple[PruningPlan, ModelSpec]:
     """Which plan of which model a run evaluated.
 
-    The passport in the folder that was evaluated says so; else the caller, with a plan, or with the id and depth of a
-    model that was evaluated whole.
+    The passport in the folder that was evaluated says so, or the results that Strata wrote; else the caller, with a
+    plan, or with the id and depth of a model that was evaluated whole.
 
     Raises:
         StoreError: neither says so, or what they say differs.
         PlanError: a damaged passport.
     """
-    passport = _passport(run.model_ref)
+    passport = _passport(run.model_ref) or dict(run.plan)
     if passport:
         found = PruningPlan.from_dict(passport)
         if plan is not None and (plan.model_id, plan.plan_id) != (found.model_id, found.plan_id):
@@ -99,7 +100,7 @@ def to_records(
             ).with_outcomes(outcomes)
             records.append(record)
             sets.append(item_set)
-            if math.isclose(record.score, task.value, abs_tol=RECORDED):
+            if math.isclose(record.score, _figure(task), abs_tol=RECORDED):
                 continue
         references.append(_reference(run, task, plan))
     return records, sets, references
@@ -141,10 +142,16 @@ def keep_results(
             continue
         for items in sets:
             store.put_items(items)
+        if again := next((r for r in found if r.run_id in records), None):
+            problems.append(
+                f"{name(run.model_ref)} of {run.created or 'no date'}: {again.benchmark} of this plan was just read, "
+                "and these outcomes replace those: import each checkpoint's results by themselves, with its plan"
+            )
         records |= {r.run_id: r for r in found}
         references |= {r.key: r for r in figures}
     if not records and not references:
-        raise StoreError("; ".join((*problems, *report.problems)) or "these results hold no score")
+        warnings = (w for run in report.runs for w in run.warnings)
+        raise StoreError("; ".join((*problems, *report.problems, *warnings)) or "these results hold no score")
     store.put_many(records.values())
     store.put_references(references.values())
     return Kept(len(records), len(references), tuple(problems))
@@ -200,7 +207,7 @@ def _items(run: ImportedRun, task: ImportedTask) -> tuple[list[BenchmarkItem], d
         item_id = _item_id(task, s)
         if not s.counted or item_id in items:
             continue
-        items[item_id] = BenchmarkItem(item_id, task.task, "", s.gold)
+        items[item_id] = BenchmarkItem(item_id, task.task, s.prompt, s.gold)
         if s.score is not None:
             right = s.score >= 0.5
             rule = f"{run.harness}, read as '{s.parsed}'" if s.parsed else run.harness
@@ -244,6 +251,12 @@ def _metric(run: ImportedRun, task: ImportedTask) -> str:
     return f"{run.harness}:{task.metric}" + (f",{task.filter}" if task.filter not in ("", "none") else "")
 
 
+def _figure(task: ImportedTask) -> float:
+    """What the harness states, where rows that were cut off or are of another run give something else."""
+    stated = within(task.stated_fraction) if task.samples and task.disagrees else None
+    return (task.value or 0.0) if stated is None else stated
+
+
 def _reference(run: ImportedRun, task: ImportedTask, plan: PruningPlan) -> ReferenceScore:
     what = {"part": "Over some of the rows.", "whole": "Of all rows together.", "graded": "Graded answers."}
     said = [what.get(task.how, ""), "A smoke run: the first rows only." if run.smoke else ""]
@@ -253,11 +266,11 @@ def _reference(run: ImportedRun, task: ImportedTask, plan: PruningPlan) -> Refer
         benchmark=task.key,
         domain=task.domain,
         criterion=plan.criterion,
-        value=task.value or 0.0,
+        value=_figure(task),
         metric=_metric(run, task),
         source=name(", ".join([version, run.model_ref, *run.source[:1]])),
         origin="imported",
         n_drop=plan.n_drop,
-        n=task.n_rows or None,
+        n=None if task.samples and task.disagrees else task.n_rows or None,
         note=" ".join(filter(None, said)),
     )

@@ -239,7 +239,9 @@ def regimes(
         held = json.loads(path.read_text()).get(records[0].domain, {})
         if held.pop("runs", "") == runs_key(records):
             return RegimeMap.from_dict(held)
-    floor = max((chance_score(items[r.data_hash]) for r in records if r.data_hash in items), default=0.0)
+    sets = [items[data_hash] for data_hash in {r.data_hash for r in records} if data_hash in items]
+    n = sum(len(s.items) for s in sets)  # the items of all benchmarks are pooled, so the floors are as well
+    floor = sum(chance_score(s) * len(s.items) for s in sets) / n if n else 0.0
     return detect_regimes(outcomes_frame(records) if outcomes is None else outcomes, floor=floor)
 
 

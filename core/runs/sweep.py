@@ -35,7 +35,7 @@ FULL = "full"  # the criterion that the unpruned model is filed under
 TEST_SEED = 0
 N_PER_DOMAIN = 250
 N_RANDOM = 16  # random plans at each budget
-FREE_CHUNK = 16  # items of a piece at most where answers are written freely, which takes minutes an item
+FREE_TOKENS = 128  # of all answers of a plan to a piece, at most (one answer may be longer): a stop costs a piece
 EMBEDDED = {f"tiny-{domain}": domain for domain in DOMAINS}  # benchmarks that are drawn here
 
 Benchmark = tuple[ItemSet, Sequence[Sample]]  # in the same order; the samples may open their pictures when asked for
@@ -45,13 +45,18 @@ Progress = Callable[[int, int, str], None]
 
 @dataclass(frozen=True)
 class SweepReport:
-    """What a sweep did. `scored` and `reused` count outcomes: one distinct plan on one item."""
+    """What a sweep did. `scored` and `reused` count outcomes: one distinct plan on one item.
+
+    Attributes:
+        problems: a line for each item whose picture cannot be used; it is left out, and tried again by the next sweep.
+    """
 
     records: tuple[RunRecord, ...] = field(repr=False)
     scored: int
     reused: int
     stopped: bool
     seconds: float
+    problems: tuple[str, ...] = ()
 
 
 def benchmark_items(
@@ -142,6 +147,7 @@ def run_sweep(
     store: "RunStore",
     *,
     chunk: int = 64,
+    answer_batch: int = 1,
     progress: Progress | None = None,
     should_stop: Callable[[], bool] | None = None,
     scorer: Scorer | None = None,
@@ -151,6 +157,7 @@ def run_sweep(
     Args:
         vlm: the model, which is then used in this process, or the executor that holds it.
         chunk: items of a piece: what a kill can cost, once for each worker.
+        answer_batch: items that are asked at once where answers are written freely (`score_samples`).
         should_stop: asked before each batch; what is finished by then is kept.
         scorer: stands in for `core.vlm.free_form.score_samples` in tests.
     Raises:
@@ -168,9 +175,11 @@ def run_sweep(
             f"the atlas is of {atlas.model_id} at {atlas.revision}, the model is {spec.model_id} at "
             f"{spec.revision}: run python -m core calibrate --model {spec.model_id}"
         )
-    works = [_BenchmarkSweep(executor, atlas, plans, items, samples, store) for items, samples in benchmarks]
+    works = [
+        _BenchmarkSweep(executor, atlas, plans, items, samples, store, answer_batch) for items, samples in benchmarks
+    ]
     pieces = [piece for number, work in enumerate(works) for piece in work.pieces(chunk, number)]
-    total, done, stopped = sum(p.outcomes for p in pieces), 0, False
+    total, done, left_out, stopped = sum(p.outcomes for p in pieces), 0, 0, False
     reused = sum(len(w.outcomes) * len(w.item_ids) for w in works) - total
 
     def stopping() -> bool:
@@ -181,22 +190,41 @@ def run_sweep(
     def report(piece: Piece, under_way: int) -> None:
         if progress is not None:
             label = f"{len(piece.plans)} plans on {works[piece.benchmark].items.benchmark}"
-            progress(done + under_way, total, label)
+            progress(done + left_out + under_way, total, label)
 
     if pieces:
         report(pieces[0], 0)
     for piece, scores in executor.map(pieces, progress=report, should_stop=stopping):
-        done += works[piece.benchmark].keep(piece, scores, stopped)
+        kept = works[piece.benchmark].keep(piece, scores, stopped)
+        done += kept
+        left_out += 0 if stopped else piece.outcomes - kept
         report(piece, 0)
     records = tuple(r for w in works for r in w.records())
-    return SweepReport(records, done, reused, done < total, time.monotonic() - started)
+    problems = tuple(line for w in works for line in w.problems.values())
+    return SweepReport(records, done, reused, done + left_out < total, time.monotonic() - started, problems)
+
+
+def free_chunk(max_new_tokens: int, answer_batch: int = 1) -> int:
+    """Items of a piece at most, where answers are written freely: a batch, or as many as are short enough."""
+    return max(answer_batch, FREE_TOKENS // max_new_tokens)
 
 
 class Chosen(Sequence[Sample]):
-    """Some of the samples, opened when they are asked for."""
+    """Some of the samples, opened when they are asked for; going through them, those that cannot be are left out.
 
-    def __init__(self, samples: Sequence[Sample], rows: Sequence[int]):
-        self.samples, self.rows = samples, rows
+    Args:
+        problems: filled with why, by row.
+    """
+
+    def __init__(self, samples: Sequence[Sample], rows: Sequence[int], problems: dict[int, str]):
+        self.samples, self.rows, self.problems = samples, rows, problems
+
+    def __iter__(self) -> Iterator[Sample]:
+        for row in self.rows:
+            try:
+                yield self.samples[row]
+            except SampleError as error:
+                self.problems[row] = str(error)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -207,7 +235,7 @@ class Chosen(Sequence[Sample]):
     def __getitem__(self, index: slice) -> "Chosen": ...
     def __getitem__(self, index: int | slice) -> "Sample | Chosen":
         rows = self.rows[index]
-        return self.samples[rows] if isinstance(rows, int) else Chosen(self.samples, rows)
+        return self.samples[rows] if isinstance(rows, int) else Chosen(self.samples, rows, self.problems)
 
 
 class _BenchmarkSweep:
@@ -221,15 +249,17 @@ class _BenchmarkSweep:
         items: ItemSet,
         samples: Sequence[Sample],
         store: "RunStore",
+        answer_batch: int = 1,
     ):
         self.items, self.store, self.spec = items, store, executor.spec
         self.item_ids = tuple(i.item_id for i in items.items)
         self.samples = samples
+        self.problems: dict[int, str] = {}
         self.distinct = {p.plan_id: p for p in plans}
         # a ranking's view of what is dropped; a domain of the user's own may not be in the atlas
         similarity = atlas.mean(items.domain) if items.domain in atlas.domains else np.full(atlas.n_layers, np.nan)
-        free = {"metric": items.metric, "max_new_tokens": items.max_new_tokens}
-        self.options = free if items.max_new_tokens else {}
+        free = {"metric": items.metric, "max_new_tokens": items.max_new_tokens, "answer_batch": answer_batch}
+        self.options, self.answer_batch = free if items.max_new_tokens else {}, answer_batch
         created = datetime.now(UTC).isoformat(timespec="seconds")
         empty = (None,) * len(self.item_ids)
         self.blank = [
@@ -289,7 +319,7 @@ class _BenchmarkSweep:
     def pieces(self, chunk: int, number: int) -> Iterator[Piece]:
         """What is still to score: item chunk by item chunk, plans grouped by what they lack of it."""
         if self.options:
-            chunk = min(chunk, FREE_CHUNK)
+            chunk = min(chunk, free_chunk(self.items.max_new_tokens, self.answer_batch))
         for start in range(0, len(self.item_ids), chunk):
             groups: dict[tuple[int, ...], list[PruningPlan]] = {}
             for plan_id, plan in self.distinct.items():
@@ -298,10 +328,11 @@ class _BenchmarkSweep:
                 if lacking := tuple(i for i in of_chunk if self.item_ids[i] not in known):
                     groups.setdefault(lacking, []).append(plan)
             for lacking, group in groups.items():
-                yield Piece(number, group, Chosen(self.samples, lacking), self.options)
+                yield Piece(number, group, Chosen(self.samples, lacking, self.problems), self.options)
 
     def keep(self, piece: Piece, scores: Any, stopped: bool) -> int:
-        """Save a scored piece; returns the number of outcomes (fewer than asked for if the scorer was stopped)."""
+        """Save a scored piece; returns the number of outcomes (fewer than asked for if the scorer was stopped, or
+        items were left out)."""
         nll = np.asarray(scores.gold_nll)
         # An item that a stopped scorer did not reach has no plan's NLL. (Any other is scored, even if all are NaN.)
         reached = np.flatnonzero(~np.isnan(nll).all(axis=0)) if stopped else range(nll.shape[1])

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import CacheNotFound, scan_cache_dir, snapshot_download
+from huggingface_hub import CacheNotFound, constants, scan_cache_dir, snapshot_download
 from huggingface_hub.errors import (
     HfHubHTTPError,
     HFValidationError,
@@ -218,6 +218,11 @@ def _resolve(model_id: str, revision: str | None) -> tuple[Path, str, str]:
             f"the Hub has no model '{name}', or it is private: check the name, or log in with hf auth login"
         ) from None
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        if constants.HF_HUB_OFFLINE:
+            raise ModelError(
+                f"HF_HUB_OFFLINE is set and the Hub's cache on this machine lacks '{model_id}': run hf download {name} "
+                "with it unset, and copy its cache here if this machine has no network; or give a local folder"
+            ) from None
         raise ModelError(
             f"cannot fetch '{name}' from the Hub: {_first_line(error)}; go online once, or give a local folder"
         ) from error

@@ -88,7 +88,8 @@ def show_flips() -> None:
     st.caption(
         f"{plain(picked)} at budget {budget} drops layers {results.as_ranges(plan.dropped)}. Of the items it answers "
         f"differently from the full model, {counts.get('lost', 0)} went from right to wrong and "
-        f"{counts.get('gained', 0)} from wrong to right. First come those whose gold answer changed most in likelihood."
+        f"{counts.get('gained', 0)} from wrong to right."
+        + (" First come those whose gold answer changed most in likelihood." if flips.plan_nll.notna().any() else "")
     )
     left, right = st.columns([1, 2], gap="large")
     with left:

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from core import cli, settings
+from core.console import print_json
 from core.data.samples import draw_samples
 from core.pruning.atlas import SimilarityAtlas
 from core.runs import library
@@ -26,6 +27,15 @@ def run(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str, str]:
             cli.main()
     done = capsys.readouterr()
     return int(stopped.value.code or 0), done.out, done.err
+
+
+def test_json_has_no_nan(capsys: pytest.CaptureFixture[str]) -> None:
+    """A run in a domain that the atlas lacks printed NaN, which no other reader of JSON takes."""
+    print_json({"similarity_dropped": float("nan"), "rows": [float("inf"), 0.5, "NaN"]})
+    assert json.loads(capsys.readouterr().out, parse_constant=pytest.fail) == {
+        "similarity_dropped": None,
+        "rows": [None, 0.5, "NaN"],
+    }
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ import pytest
 
 from cache import RunStore, load_recorded
 from core.analysis.comparisons import plan_answers
-from core.data.interop import ImportedRun, ImportedSample, ImportedTask, read_lmms_eval, write_lmms_eval
+from core.data.interop import ImportedRun, ImportedSample, ImportedTask, ImportReport, read_lmms_eval, write_lmms_eval
 from core.data.items import BenchmarkItem, ItemSet
 from core.errors import PlanError, StoreError
 from core.pruning.plan import PLAN_FILE, ModelSpec, PruningPlan
-from core.runs.imports import evaluated_plan, to_records
+from core.runs.imports import evaluated_plan, keep_results, to_records
 from core.runs.library import comparable
 from core.runs.published import published_scores
 from core.runs.records import RunRecord, outcomes_frame
@@ -27,7 +27,9 @@ PLAN = PruningPlan("org/model", 8, (3, 5), "math_aware")
 
 def samples(*scores: float | None, prompt: str = "p") -> tuple[ImportedSample, ...]:
     return tuple(
-        ImportedSample(str(i), prompt_sha256=f"{prompt}{i}", gold="A", raw="A", parsed="A", score=score)
+        ImportedSample(
+            str(i), prompt_sha256=f"{prompt}{i}", prompt=f"Which? {i}", gold="A", raw="A", parsed="A", score=score
+        )
         for i, score in enumerate(scores)
     )
 
@@ -78,8 +80,32 @@ def test_outcomes_become_a_record_and_its_items() -> None:
     assert (record.plan, record.created) == (PLAN, "2026-02-18T23:44:35")
     assert items.data_hash == record.data_hash and tuple(i.item_id for i in items.items) == record.item_ids
     assert (items.dataset, items.split, items.max_new_tokens) == ("lmms-lab/POPE", "test", 16)
-    assert {i.answer for i in items.items} == {"A"} and "lmms-eval 0.7.2 (qwen3_vl)" in items.note
+    assert {i.answer for i in items.items} == {"A"} and items.items[1].question == "Which? 1"
+    assert "lmms-eval 0.7.2 (qwen3_vl)" in items.note
     assert [r.value for r in references] == [0.5]  # as stated: the record's score is of the three rows that have one
+
+
+def test_what_is_stated_of_more_rows_than_were_read_stands_beside_the_record() -> None:
+    """Of a file of samples that was cut off, the harness's own figure over all rows was lost."""
+    (record,), _, (figure,) = to_records(run(task(1.0, 1.0, stated=0.75)), plan=FULL)
+    assert (record.score, figure.value, figure.metric, figure.n) == (1.0, 0.75, "lmms-eval:pope_accuracy", None)
+    _, _, none = to_records(run(task(1.0, 1.0, stated=7.5)), plan=FULL)
+    assert none == []  # no fraction
+
+
+def test_checkpoints_that_are_taken_for_one_plan_are_pointed_out(tmp_path: Path) -> None:
+    """All results of a folder were taken for the whole model's, and the last of them replaced the others in silence."""
+    report = ImportReport((run(task(1.0, 0.0)), run(task(0.0, 0.0), model_ref="exports/pruned")))
+    with RunStore(tmp_path / "runs") as store:
+        kept = keep_results(report, store, plan=FULL)
+    assert kept.records == 1 and len(kept.problems) == 1
+    assert "exports/pruned of 2026-02-18T23:44:35: pope of this plan was just read" in kept.problems[0]
+
+
+def test_nothing_kept_says_why(tmp_path: Path) -> None:
+    noted = run(task(value=None, stated=1.7), warnings=("chartqa: relaxed_overall is 1.7, which is no fraction",))
+    with RunStore(tmp_path / "runs") as store, pytest.raises(StoreError, match=r"1\.7, which is no fraction"):
+        keep_results(ImportReport((noted,)), store, plan=FULL)
 
 
 def test_two_imports_of_a_task_share_items_and_set() -> None:
@@ -366,6 +392,7 @@ def test_our_runs_come_back_through_the_reader(tmp_path: Path) -> None:
     assert [(s.sample_key, s.gold, s.score) for s in pruned.samples] == [("0", "0", 1.0), ("2", "2", 0.0)]
     (again,), _, references = to_records(report.runs[1], plan=PLAN)
     assert again.correct == (True, False) and references == []
+    assert [evaluated_plan(run)[0] for run in report.runs] == [FULL, PLAN], "as the files say"
 
 
 def test_written_files_name_strata_and_the_plan(tmp_path: Path) -> None:

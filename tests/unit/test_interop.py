@@ -290,7 +290,7 @@ def test_an_unknown_unit_is_never_guessed(tmp_path: Path) -> None:
         None,
         45.3,
     )
-    assert run.warnings == ("mmstar: the unit of average is not known, so 45.3 is kept as stated",)
+    assert run.warnings == ("mmstar: the unit of average is not known (45.3 is stated): it is not taken for a score",)
 
 
 def test_rows_that_give_the_stated_number_show_what_it_is(tmp_path: Path) -> None:

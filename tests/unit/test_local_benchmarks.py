@@ -53,6 +53,13 @@ def test_parquet_may_name_pictures_beside_it(tmp_path: Path) -> None:
     assert samples[0].image is not None
 
 
+def test_what_else_counts_as_right_makes_another_item(tmp_path: Path) -> None:
+    """Further accepted answers left the ids as they were, so a sweep gave the verdicts from before."""
+    before, _ = load_benchmark(f"local:{write(tmp_path / 't', {**QUESTION, 'accepted': ['two']})}")
+    after, _ = load_benchmark(f"local:{write(tmp_path / 't', {**QUESTION, 'accepted': ['two', '2.0']})}")
+    assert before.items[0].item_id != after.items[0].item_id and before.data_hash != after.data_hash
+
+
 def test_a_table_says_its_domain_and_metric(tmp_path: Path) -> None:
     rows = [{**QUESTION, "domain": "math", "metric": "exact_match"}, {**QUESTION, "domain": "math"}]
     items, _ = load_benchmark(f"local:{write(tmp_path / 't', rows[0])}")

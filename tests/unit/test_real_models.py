@@ -148,6 +148,16 @@ def test_what_cannot_be_asked_is_one_line(
     assert code == 2 and not stdout and said in stderr and len(stderr.strip().splitlines()) == 1
 
 
+def test_a_model_that_is_not_here_and_an_atlas_that_is_missing_say_what_to_type(
+    capsys: pytest.CaptureFixture[str], qwen: str, mirror: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    code, _, stderr = run(capsys, "calibrate", "--model", "org/absent@main")
+    assert code == 2 and "lacks 'org/absent@main': run hf download org/absent with it unset" in stderr
+    code, _, stderr = run(capsys, "sweep", "--model", qwen, "--recipe", "quick")
+    assert code == 2 and stderr.strip().endswith(f"calibrate --model {qwen} --recipe quick"), "not on drawn questions"
+
+
 def test_failure_kinds_of_free_answers_follow_the_metric() -> None:
     class Cut:
         text, stopped = "B", "length"

@@ -209,12 +209,12 @@ def test_calibration_is_one_pass_of_the_full_model() -> None:
 
 
 def test_several_gpus_take_whole_pieces() -> None:
-    rows = tuple(Row(name, n, 1, 1, 0.0, 0, 0.0, hours) for name, n, hours in [("a", 130, 13.0), ("b", 10, 4.0)])
+    rows = tuple(Row(name, n, 1, 1, 0.0, 0, 0.0, hours, 8) for name, n, hours in [("a", 130, 13.0), ("b", 10, 4.0)])
     found = Estimate(TOY_GPU, GIVEN, rows, 1, 1, 1, 1, 0.0)
     assert found.wall_hours(1) == pytest.approx(found.hours) == pytest.approx(17)
-    # of sixteen items: 8 pieces of 1.6 hours, one of 0.2 and one of 4, in this order to whoever is free
-    assert found.wall_hours(2) == pytest.approx(4 * 1.6 + 4.0)
-    assert found.wall_hours(100) == pytest.approx(4.0)
+    # of eight items: 16 pieces of 0.8 hours and one of 0.2, then 3.2 and 0.8, in this order to whoever is free
+    assert found.wall_hours(2) == pytest.approx(8 * 0.8 + 3.2)
+    assert found.wall_hours(100) == pytest.approx(3.2)
 
 
 def test_questions_without_a_picture_have_no_image_tokens() -> None:

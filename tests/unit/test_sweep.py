@@ -16,7 +16,7 @@ import pytest
 from cache import RunStore
 from core import __version__
 from core.data.samples import Sample, draw_from_source
-from core.errors import CalibrationError, PlanError
+from core.errors import CalibrationError, PlanError, SampleError
 from core.pruning.atlas import SimilarityAtlas
 from core.pruning.plan import PruningPlan
 from core.runs.records import ItemAnswer
@@ -141,8 +141,8 @@ def test_a_criterion_added_later_takes_over_what_another_measured(atlas: Similar
 def test_free_answers_are_asked_for_kept_and_not_asked_for_again(atlas: SimilarityAtlas, store: RunStore) -> None:
     scorer, asked = FakeScorer(), []
 
-    def free(*args: Any, metric: str, max_new_tokens: int, **kwargs: Any) -> Any:
-        asked.append((metric, max_new_tokens))
+    def free(*args: Any, metric: str, max_new_tokens: int, answer_batch: int, **kwargs: Any) -> Any:
+        asked.append((metric, max_new_tokens, answer_batch))
         scores: Any = scorer(*args, **kwargs)
         scores.answers = [
             [
@@ -168,13 +168,69 @@ def test_free_answers_are_asked_for_kept_and_not_asked_for_again(atlas: Similari
     plans = sweep_plans(atlas, ["math_aware"], [2], 0)
     for _ in range(2):
         run_sweep(VLM, atlas, plans, [(free_items, Lazy())], store, chunk=4, scorer=free)
-    assert asked == [("number", 16)] * 3, "three chunks, once"
+    assert asked == [("number", 16, 1)] * 3, "three chunks, once"
     assert opened == list(range(10)), "each picture is opened once, when its chunk is scored"
     for record in store.records(answers=True):
         assert (record.metric, record.max_new_tokens) == ("number", 16)
         assert [a.text for a in record.answers if a] == list(record.item_ids)
         assert [not a.failure for a in record.answers if a] == list(record.correct)
         assert not record.plan.n_drop or np.isnan(record.similarity_dropped), "the atlas has no such domain"
+    longer, asked[:] = replace(free_items, max_new_tokens=1000, data_hash="longer"), []
+    for batch in (1, 4):
+        run_sweep(
+            VLM,
+            atlas,
+            sweep_plans(atlas, ["math_aware"], [batch], 0),
+            [(longer, samples)],
+            store,
+            answer_batch=batch,
+            scorer=free,
+        )
+    assert asked == [("number", 1000, 1)] * 10 + [("number", 1000, 4)] * 3, "a long answer is a piece, or a batch is"
+
+
+def test_an_item_whose_picture_is_damaged_is_left_out_and_the_rest_is_scored(
+    atlas: SimilarityAtlas, store: RunStore
+) -> None:
+    """One damaged picture ended the sweep, and every later one at the same place."""
+    items, samples = make_benchmark("math")
+    damaged = {2, 4, 5}
+
+    class Lazy(Sequence[Sample]):
+        def __len__(self) -> int:
+            return len(samples)
+
+        def __getitem__(self, index: Any) -> Any:
+            if index in damaged:
+                raise SampleError(f"row {index}: the picture is damaged")
+            return samples[index]
+
+    plans, seen = sweep_plans(atlas, ["math_aware"], [2], 0), list[tuple[int, int, str]]()
+    for scored in (14, 0):
+        scorer, damage = FakeScorer(), [(items, Lazy())]
+        report = run_sweep(VLM, atlas, plans, damage, store, chunk=2, scorer=scorer, progress=lambda *a: seen.append(a))
+        assert (report.scored, report.stopped) == (scored, False)
+        assert report.problems == tuple(f"row {i}: the picture is damaged" for i in sorted(damaged))
+        assert seen[-1][0] == seen[-1][1], "progress comes to its end"
+    assert {r.n_scored for r in store.records()} == {7}
+    damaged.clear()
+    assert run_sweep(VLM, atlas, plans, [(items, Lazy())], store, scorer=FakeScorer()).scored == 6
+    assert all(r.complete for r in store.records())
+
+
+def test_long_answers_are_saved_one_by_one(atlas: SimilarityAtlas, store: RunStore) -> None:
+    """Eight answers of 1024 tokens under ninety plans take hours, and a stop lost them all."""
+    items, samples = make_benchmark("math")
+    for tokens, sizes in ((16, [8, 2]), (64, [2] * 5), (1024, [1] * 10)):
+        asked: list[int] = []
+
+        def scorer(vlm: Any, plans: Any, part: Any, *, asked: list[int] = asked, **_: Any) -> Scores:
+            asked.append(len(part))
+            return FakeScorer()(vlm, plans, part)
+
+        free = replace(items, max_new_tokens=tokens)
+        run_sweep(VLM, atlas, sweep_plans(atlas, [], [2], 1), [(free, samples)], store, scorer=scorer)
+        assert asked == sizes
 
 
 @pytest.mark.parametrize("calls_until_stop", [1, 2, 3, 7, 12])

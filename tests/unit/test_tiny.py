@@ -134,7 +134,8 @@ def test_training_runs_checkpoints_and_resumes(tmp_path: Path) -> None:
     from dataclasses import replace
 
     more: list[str] = []
-    train(replace(config, minutes=0.05), tmp_path / "out", tmp_path / "state", "cpu", compiled=False, log=more.append)
+    longer = replace(config, minutes=state["elapsed_s"] / 60 + 0.02)  # a busy machine overruns the first budget
+    train(longer, tmp_path / "out", tmp_path / "state", "cpu", compiled=False, log=more.append)
     assert more[0].startswith(f"resumed at step {state['step']}")
     again = json.loads((tmp_path / "state" / "state.json").read_text())
     assert again["step"] > state["step"] and len(again["log"]) > len(state["log"])

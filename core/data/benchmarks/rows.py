@@ -1,6 +1,7 @@
 """A dataset's row as an item: read, or left out with a reason; its id; its side of a split by content."""
 
 import hashlib
+import json
 from collections import Counter
 from typing import Any
 
@@ -36,7 +37,7 @@ def _encoded(cell: dict[str, Any] | None) -> bytes | None:
 
 
 class Ids:
-    """Ids of contents: the prompt, the gold answer and the encoded picture, not where they were found.
+    """Ids of contents: the prompt, the picture and what counts as right, not where they were found.
 
     Contents that come again are numbered, since the items of a record have distinct ids and leaving them out would
     change a benchmark: POPE asks the same of the same picture in up to three of its categories.
@@ -48,6 +49,8 @@ class Ids:
     def of(self, item: Item) -> str:
         digest = hashlib.sha256(f"{item.question}\0{item.answer}\0".encode())
         digest.update(item.image or b"")
+        if item.choices or item.accepted or item.precision is not None:
+            digest.update(json.dumps([item.choices, item.accepted, item.precision]).encode())
         content = digest.hexdigest()
         self._times[content] += 1
         again = self._times[content]

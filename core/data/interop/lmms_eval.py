@@ -99,6 +99,7 @@ def _read_run(stamp: str, results: list[Path], samples: Mapping[str, Path], prob
         tasks=tuple(tasks),
         warnings=tuple(notes),
         source=tuple(source),
+        plan=_dict(_dict(document.get("strata")).get("plan")),
     )
 
 
@@ -199,11 +200,12 @@ def _read_sample(row: dict[str, Any], metric: str, doc_id: str, *, counted: bool
     value = row.get(metric)
     detail = _dict(value)
     score, source = row_score(value)
-    parsed = _leaf(row.get("filtered_resps"))
+    parsed, prompt = _leaf(row.get("filtered_resps")), cell(row.get("input"))
     return ImportedSample(
         sample_key=doc_id,
         native_id=name(_first(detail, NATIVE)),
-        prompt_sha256=prompt_hash(cell(row.get("input"))),
+        prompt_sha256=prompt_hash(prompt),
+        prompt=prompt,
         gold=cell(row.get("target")) or cell(_first(detail, GOLD)),
         raw=_leaf(row.get("resps")) or parsed,
         parsed=_leaf(_first(detail, PARSED)) or parsed,

@@ -19,7 +19,7 @@ class ImportedSample:
     Attributes:
         sample_key: the harness's own number of the row (`doc_id`, `index`); it may repeat, see `counted`.
         native_id: the data set's id, where the harness states it; else "".
-        prompt_sha256: of the prompt's text, "" where the file does not hold it.
+        prompt: what was asked, as text, "" where the file does not hold it; prompt_sha256: its hash, or "".
         raw: what the model wrote; parsed: what the harness read out of it.
         score: 0 to 1, None where it is not known.
         score_source: harness | recomputed, from the gold answer and what was parsed.
@@ -29,6 +29,7 @@ class ImportedSample:
     sample_key: str
     native_id: str = ""
     prompt_sha256: str = ""
+    prompt: str = field(default="", repr=False)
     gold: str = field(default="", repr=False)
     raw: str = field(default="", repr=False)
     parsed: str = ""
@@ -92,6 +93,7 @@ class ImportedRun:
         limit: of rows, as the file states it; None: the whole split.
         generation: settings of the decoding, by task.
         source: names of the files that were read.
+        plan: of what was evaluated, in files that Strata wrote; else empty.
     """
 
     harness: str
@@ -104,6 +106,7 @@ class ImportedRun:
     tasks: tuple[ImportedTask, ...]
     warnings: tuple[str, ...] = ()
     source: tuple[str, ...] = ()
+    plan: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def smoke(self) -> bool:

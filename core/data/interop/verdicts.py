@@ -84,10 +84,8 @@ def settled(task: ImportedTask, metric: Metric, notes: list[str]) -> ImportedTas
         fits = states and min(abs(mean - task.stated), abs(100 * mean - task.stated)) < SAME  # type: ignore[operator]
         value = mean if fits or task.stated is None else None
         if mean is None or states:
-            seen = "; its rows give the same" if fits else ""
-            notes.append(
-                f"{task.task}: the unit of {task.metric} is not known, so {task.stated} is kept as stated{seen}"
-            )
+            then = "its rows give the same" if fits else "it is not taken for a score"
+            notes.append(f"{task.task}: the unit of {task.metric} is not known ({task.stated} is stated): {then}")
     if value != within(value):
         notes.append(f"{task.task}: {task.metric} is {task.stated}, which is no {metric.unit}: it is not taken")
     done = replace(

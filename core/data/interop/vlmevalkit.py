@@ -269,10 +269,12 @@ def _sample(index: str, row: Row) -> ImportedSample:
     stated = [_truth(row[c]) for c in SCORES if row.get(c)]
     score = stated[0] if stated else None if FAILED in raw else bare_score(gold, raw)
     options = "".join(f"\n{c}. {row[c]}" for c in sorted(row) if OPTION.fullmatch(c) and row[c])
+    prompt = row.get("question", "") + options
     return ImportedSample(
         sample_key=index,
         native_id=index,
-        prompt_sha256=prompt_hash(row.get("question", "") + options),
+        prompt_sha256=prompt_hash(prompt),
+        prompt=prompt,
         gold=gold,
         raw=raw,
         parsed=_first(row, PARSED) or raw,
