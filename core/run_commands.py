@@ -12,6 +12,7 @@ from core.pruning import PruningPlan, build_plan, parse_budget
 from core.runs import library
 from core.runs.records import RunRecord
 
+PLAIN: Any = {"markup": False, "highlight": False, "soft_wrap": True}
 FORMATS = ("strata", "lmms-eval", "vlmevalkit")
 EXPORTS = ("strata", "lmms-eval")
 
@@ -48,15 +49,11 @@ def runs_figures(model: Annotated[str | None, typer.Option("--model")] = None, a
     if as_json:
         print_json([f.to_dict() for f in figures])
         return
-    table = Table()
-    for heading in ("origin", "model", "benchmark", "criterion", "dropped", "figure", "metric", "n", "source"):
-        table.add_column(heading, overflow="fold")
     for f in figures:
-        dropped = f"{f.percent:g} %" if f.percent is not None else "?" if f.n_drop is None else f"{f.n_drop} layers"
-        stated = f"{f.measure} {100 * f.value:g} %"
-        cells = (f.origin, f.model_id, f.benchmark, f.criterion, dropped, stated, f.metric)
-        table.add_row(*cells, str(f.n or ""), f.source)
-    out.print(table)
+        dropped = f"{f.percent:g} %" if f.percent is not None else "?" if f.n_drop is None else str(f.n_drop)
+        what = f"{f.model_id}, {f.benchmark}, {f.criterion}, layers dropped: {dropped}"
+        n = f", n = {f.n}" if f.n else ""
+        out.print(f"{f.origin}: {what}: {f.measure} {100 * f.value:g} % ({f.metric}{n}; {f.source})", **PLAIN)
 
 
 def _row(r: RunRecord) -> dict[str, Any]:
@@ -153,9 +150,8 @@ def runs_import(
         raise PlanError("give either --plan, or --criterion with --budget")
     chosen = PruningPlan.load(plan) if plan else _plan_of(model, criterion, budget) if criterion or budget else None
     report = read_results(file, form)
-    depth = layers or (library.known_depth(model) if model and not chosen else 0)
     with RunStore(library.user_runs_path()) as runs:
-        kept = keep_results(report, runs, plan=chosen, model_id=model, n_layers=depth)
+        kept = keep_results(report, runs, plan=chosen, model_id=model, n_layers=layers)
     for line in (*report.problems, *kept.problems, *(w for run in report.runs for w in run.warnings)):
         err.print(line, markup=False, highlight=False, soft_wrap=True, style="yellow")
     if as_json:

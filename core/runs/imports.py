@@ -7,6 +7,7 @@ the item set's hash takes in harness, version, adapter and metric, so that score
 import hashlib
 import json
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from core.data.interop.verdicts import within
 from core.data.items import BenchmarkItem, ItemSet
 from core.errors import PlanError, StoreError
 from core.pruning.plan import PLAN_FILE, ModelSpec, PruningPlan
+from core.runs.library import known_depth
 from core.runs.records import ItemAnswer, Outcome, RunRecord
 from core.runs.references import ReferenceScore
 from core.runs.sweep import FULL
@@ -25,6 +27,7 @@ from core.runs.sweep import FULL
 if TYPE_CHECKING:
     from cache.run_store import RunStore
 
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 MAX_PASSPORT = 2**20
 UNSCORED = ("ratio",)
 RECORDED = 5e-4  # how far a record's score may be from the harness's figure and still stand for it
@@ -36,7 +39,8 @@ def evaluated_plan(
     """Which plan of which model a run evaluated.
 
     The passport in the folder that was evaluated says so, or the results that Strata wrote; else the caller, with a
-    plan, or with the id and depth of a model that was evaluated whole.
+    plan, or with the id and depth of a model that was evaluated whole. A model of the Hub is whole unless a plan is
+    given; its depth may be known here.
 
     Raises:
         StoreError: neither says so, or what they say differs.
@@ -48,12 +52,14 @@ def evaluated_plan(
         if plan is not None and (plan.model_id, plan.plan_id) != (found.model_id, found.plan_id):
             raise StoreError(f"{run.model_ref} was exported from another plan ({found.plan_id}): leave the plan out")
         return found, _spec(found, passport)
-    if plan is None and (not model_id or n_layers < 1):
+    name = model_id or (run.model_ref if HUB_ID.fullmatch(run.model_ref) else "")
+    depth = n_layers or (known_depth(name) if name and plan is None else 0)
+    if plan is None and (not name or depth < 1):
         raise StoreError(
-            f"which plan '{run.model_ref}' was made from is not known here: give the plan, or for a model that was not "
-            "pruned its id and its number of decoder layers"
+            f"which plan '{run.model_ref}' was made from is not known here: give --plan, or --model and --layers of a "
+            "model that was not pruned"
         )
-    chosen = plan or PruningPlan(model_id, n_layers, (), FULL)
+    chosen = plan or PruningPlan(name, depth, (), FULL)
     return chosen, _spec(chosen, {})
 
 

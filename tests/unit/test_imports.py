@@ -227,8 +227,17 @@ def test_a_relative_name_is_no_folder_of_this_machine(tmp_path: Path, monkeypatc
     """A Hub id in a foreign file must not pick up a folder that happens to be called so."""
     exported(tmp_path / "org" / "model")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(StoreError, match="give the plan"):
+    with pytest.raises(StoreError, match="give --plan"):
         evaluated_plan(run())
+
+
+def test_a_model_of_the_hub_whose_depth_is_known_is_whole_unless_a_plan_is_given() -> None:
+    whole, _ = evaluated_plan(run(model_ref="Qwen/Qwen3-VL-8B-Instruct"))
+    assert (whole.model_id, whole.n_layers, whole.dropped) == ("Qwen/Qwen3-VL-8B-Instruct", 36, ())
+    assert evaluated_plan(run(model_ref="Qwen/Qwen3-VL-8B-Instruct"), plan=PLAN)[0] == PLAN
+    for name in ("nobody/knows-this", "/tmp/Qwen/Qwen3-VL-8B-Instruct", "Qwen3-VL-8B-Instruct"):
+        with pytest.raises(StoreError, match="--model and --layers"):
+            evaluated_plan(run(model_ref=name))
 
 
 def test_without_a_passport_the_caller_says_it() -> None:
