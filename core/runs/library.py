@@ -106,7 +106,7 @@ def with_answers(record: RunRecord) -> RunRecord:
     """A listed record with what was written, from the user's store or the recorded file that it is in."""
     from cache import RunStore, load_recorded
 
-    if record.answers:
+    if record.answers or (record.origin == "measured" and not record.max_new_tokens):  # teacher-forced
         return record
     if user_runs_path().exists():
         with RunStore(user_runs_path()) as runs:
@@ -166,12 +166,12 @@ def measured_scores(plan: PruningPlan, revision: str) -> dict[str, dict[str, Any
         most scored items counts.
     """
     runs = [r for r in all_runs(plan.model_id)[0] if r.model.revision == revision]
-    full = {_setting(r): r.score for r in runs if not r.plan.n_drop}
+    full = {_setting(r): r for r in runs if not r.plan.n_drop}
     ours = (r for r in runs if r.plan.plan_id == plan.plan_id)
     return {  # the last run of a benchmark stays
         r.benchmark: {
-            "score": r.score,
-            **({"full_model": full[_setting(r)]} if _setting(r) in full else {}),
+            "score": with_answers(r).graded_score,
+            **({"full_model": with_answers(full[_setting(r)]).graded_score} if _setting(r) in full else {}),
             "n": r.n_scored,
             "metric": r.metric,
             "data": r.data_hash,
