@@ -37,7 +37,7 @@ def runs_list(model: Annotated[str | None, typer.Option("--model")] = None, as_j
     for row in rows:
         dropped = ",".join(map(str, row["dropped"])) or "none"
         name = row["criterion"] if row["seed"] is None else f"{row['criterion']} {row['seed']}"
-        cells = (row["run_id"], row["model_id"], row["benchmark"], name, dropped, f"{row['score']:.3f}")
+        cells = (row["run_id"], row["model_id"], row["benchmark"], name, dropped, f"{row['graded_score']:.3f}")
         table.add_row(*cells, str(row["n"]), row["origin"], row["created"][:10])
     out.print(table)
 

@@ -311,7 +311,11 @@ def failure_chart(frame: pd.DataFrame, height: int = 240) -> alt.Chart:
         .encode(
             x=alt.X("n_drop:O", title="decoder layers dropped", axis=alt.Axis(labelAngle=0)),
             y=alt.Y("share:Q", title="← share of the items", axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1])),
-            color=alt.Color("failure:N", title=None, scale=alt.Scale(domain=kinds, range=[FAILURES[k] for k in kinds])),
+            color=alt.Color(
+                "failure:N",
+                scale=alt.Scale(domain=kinds, range=[FAILURES[k] for k in kinds]),
+                legend=alt.Legend(title=None, symbolStrokeWidth=0),
+            ),
             order="order:Q",
             tooltip=["failure:N", alt.Tooltip("share:Q", format=".1%"), "n_drop:Q", "n:Q"],
         )

@@ -7,9 +7,18 @@ import pytest
 
 from cache import RunStore
 from core import settings
+from core.data.items import BenchmarkItem, ItemSet
 from core.pruning.plan import ModelSpec, PruningPlan
-from core.runs.library import all_runs, comparable, model_slug, one_setting, user_runs_path
-from core.runs.records import RunRecord
+from core.runs.library import (
+    all_runs,
+    comparable,
+    measured_scores,
+    model_slug,
+    one_setting,
+    regimes,
+    user_runs_path,
+)
+from core.runs.records import ItemAnswer, Outcome, RunRecord
 
 SPEC = ModelSpec("m", "r1", "llava", 4, (), 10, (1, 1, 1, 1), "float32", "cpu")
 
@@ -68,3 +77,31 @@ def test_a_run_repeated_here_replaces_the_recorded_one_when_it_has_come_as_far(
 def test_slugs_are_file_names() -> None:
     assert model_slug("Qwen/Qwen3-VL-4B-Instruct") == "Qwen--Qwen3-VL-4B-Instruct"
     assert "/" not in model_slug("/tmp/some model/x") and " " not in model_slug("/tmp/some model/x")
+
+
+def test_the_floors_of_several_benchmarks_are_pooled_by_their_items() -> None:
+    """The highest of them stood for all: one small benchmark of yes and no made a whole domain converge."""
+    records, sets = [], {}
+    for benchmark, n, answers in (("easy", 20, "A"), ("hard", 80, "ABCD")):
+        items = tuple(BenchmarkItem(f"{benchmark}{i}", "t", "?", answers[i % len(answers)]) for i in range(n))
+        sets[benchmark] = ItemSet(benchmark, "math", "test", benchmark, items)
+        ids, right, losses = tuple(i.item_id for i in items), (True,) * n, (0.5,) * n
+        for dropped in ((), (1,), (2,)):
+            changes = {"benchmark": benchmark, "data_hash": benchmark, "plan": PruningPlan("m", 4, dropped, "x")}
+            records.append(record(0, item_ids=ids, correct=right, gold_nll=losses, **changes))
+    assert regimes(records, sets).budgets[0].evidence["floor"] == pytest.approx(0.2 * 1 + 0.8 * 0.25)
+
+
+def test_a_passport_holds_graded_scores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """VQA accuracy was stated as the share of answers that are right from a half on."""
+    monkeypatch.setattr(settings, "RECORDED_DIR", tmp_path / "recorded")
+    monkeypatch.setenv("STRATA_HOME", str(tmp_path / "home"))
+    values = {"d10": 0.3, "d11": 0.6, "d12": 1.0, "d13": 0.3}
+    outcomes = {
+        i: Outcome(v >= 0.5, 0.5, ItemAnswer("stop", "", "" if v >= 0.5 else "wrong", v)) for i, v in values.items()
+    }
+    with RunStore(user_runs_path()) as own:
+        for dropped in ((), (1,)):
+            own.put(record(0, dropped, metric="vqa_accuracy", max_new_tokens=16).with_outcomes(outcomes))
+    found = measured_scores(PruningPlan("m", 4, (1,)), "r1")["b"]
+    assert (found["score"], found["full_model"]) == (pytest.approx(0.55), pytest.approx(0.55))

@@ -82,6 +82,8 @@ def test_snapask_is_math_under_its_own_name(tmp_path: Path) -> None:
         ("{not json", "line 2: not a JSON object"),
         ("[" * 100_000, "line 2: not a JSON object"),
         ("[1]", "line 2: not a JSON object"),
+        (r'{"question": "How \ud800?", "answer": "3"}', "line 2: not a JSON object of Unicode text"),
+        ({**QUESTION, "domain": ["math"]}, "the rows name more than one domain"),
         ({"question": "How many?"}, "line 2: it needs a text as answer"),
         ({"question": "", "answer": "3"}, "line 2: it needs a text as question"),
         ({"question": "Which?", "answer": True}, "line 2: it needs a text as answer"),

@@ -163,10 +163,11 @@ def _json_lines(path: Path) -> tuple[list[dict[str, Any]], list[int]]:
             continue
         try:
             row = json.loads(line)
+            json.dumps(row, ensure_ascii=False).encode()  # half of a surrogate pair is no text
         except (ValueError, RecursionError):
             row = None
         if not isinstance(row, dict):
-            raise SampleError(f"{path.name}, line {number}: not a JSON object")
+            raise SampleError(f"{path.name}, line {number}: not a JSON object of Unicode text")
         answer = row.get("answer")
         if isinstance(answer, int | float) and not isinstance(answer, bool):
             row["answer"] = str(answer)
@@ -179,10 +180,10 @@ def _json_lines(path: Path) -> tuple[list[dict[str, Any]], list[int]]:
 
 def _constant(rows: Sequence[dict[str, Any]], column: str, otherwise: str, known: Any) -> str:
     """The one value of a column, which every row or none must have."""
-    values = {row.get(column) or otherwise for row in rows}
+    values = {str(row.get(column) or otherwise) for row in rows}
     if len(values) > 1:
         raise SampleError(f"the rows name more than one {column}: make a table for each")
-    value = str(values.pop())
+    value = values.pop()
     if value != otherwise and value not in known:
         raise SampleError(f"unknown {column} '{value}': {suggest(value, known)}")
     return value
