@@ -750,17 +750,26 @@ def _item_sample(items: ItemSet, item: BenchmarkItem) -> Sample:
     if item.source.startswith("drawn:"):
         return draw_from_source(item.source)
     more = (item.choices, item.accepted, item.precision, items.metric)
-    picture = _benchmark_picture(items.benchmark, item.source, item.item_id)
+    picture, _ = _benchmark_picture(items.benchmark, item.source, item.item_id)
     return Sample(item.item_id, items.domain, item.task, item.question, item.answer, picture, item.source, *more)
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _benchmark_picture(benchmark: str, source: str, item_id: str) -> Image.Image | None:
+def _benchmark_picture(benchmark: str, source: str, item_id: str) -> tuple[Image.Image | None, bool]:
+    """The picture of an item, and whether it is known to have one or none."""
     from core.data.benchmarks.loading import find_picture
 
     with suppress(SampleError):  # its files are not on this machine, or are others now
-        return find_picture(benchmark, source, item_id)
-    return None
+        return find_picture(benchmark, source, item_id), True
+    return None, False
+
+
+def lacks_picture(model_id: str, sample: Sample) -> bool:
+    """Does an item have a picture, for all that is known here, that is not on this machine?"""
+    if sample.image is not None:
+        return False
+    named = [s.benchmark for s in item_sets(model_id).values() if any(i.item_id == sample.sample_id for i in s.items)]
+    return not any(_benchmark_picture(b, sample.source, sample.sample_id)[1] for b in named)
 
 
 def item_picture(model_id: str, item_id: str) -> Image.Image | None:

@@ -220,7 +220,7 @@ action, status = show_question(sample)
 
 live = services.live(model_id)
 recorded = () if live else tuple(services.recorded_answer(model_id, p.plan, sample) for p in panes)
-if live and sample.image is None:
+if live and services.lacks_picture(model_id, sample):
     not_asked("The picture of this item is not on this machine, so it cannot be asked: pick one of the gallery.", panes)
     st.stop()
 if not live and not all(recorded):

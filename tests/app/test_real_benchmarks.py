@@ -109,3 +109,19 @@ def test_figures_from_elsewhere_are_marks_if_they_say_where(recorded, engine, op
     assert "Hollow marks were not measured here" in texts(at) and "What others state" in texts(at)
     assert len(services.figures("tiny")) == 2 and len(services.figures()) > 10, "published ones are known as well"
     assert services.reference_points("tiny", "general", "retention").empty
+
+
+def test_an_item_without_a_picture_can_be_asked_one_whose_picture_is_elsewhere_cannot(
+    recorded, engine, open_page, chartqa, monkeypatch
+):
+    with RunStore(user_runs_path()) as store:
+        text = replace(chartqa.items[0], item_id="text-only", source="AI-MO/NuminaMath-1.5@mirror:default/train/7")
+        store.put_items(replace(chartqa, benchmark="numinamath", data_hash="numina", items=(text,)))
+    at = open_page("compare", sample="text-only", a="math_aware", budget="2")
+    assert not at.exception and "is not on this machine" not in texts(at)
+    at.button(key="ask").click().run()
+    assert engine.requests[-1][2:4] == (None, text.question)
+    monkeypatch.setenv("STRATA_DATASETS", "")
+    services._benchmark_picture.clear()
+    at = open_page("compare", sample=chartqa.items[0].item_id, a="math_aware", budget="2")
+    assert not at.exception and "is not on this machine" in texts(at)

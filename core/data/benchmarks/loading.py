@@ -130,6 +130,8 @@ def find_picture(name: str, source: str, sample_id: str) -> Image.Image | None:
             found again.
     """
     wanted = parse_name(name)
+    if wanted.benchmark.dataset and "image" not in wanted.benchmark.columns.values():
+        return None
     found = re.fullmatch(r"(.+)@([^@:]+):(.+)/([^/]+)/(\d+)", source)
     if found is None or not wanted.benchmark.dataset or wanted.benchmark.streaming:
         raise SampleError(f"the picture of {source} cannot be found again: load {name} anew")
