@@ -554,18 +554,7 @@ def sweep(
         "left_out": report.problems,
     }
     if as_json:
-        scores = [
-            {
-                "run_id": r.run_id,
-                "benchmark": r.benchmark,
-                "metric": r.metric,
-                "score": r.score,
-                "graded_score": r.graded_score,
-                "n": r.n_scored,
-                **r.plan.to_dict(),
-            }
-            for r in report.records
-        ]
+        scores = [run_commands.run_row(r) for r in report.records]
         print_json({**summary, "scores": scores})
         return
     for items, _ in found:

@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
 @runs_app.command("list")
 def runs_list(model: Annotated[str | None, typer.Option("--model")] = None, as_json: JsonOption = False) -> None:
     """Every run, recorded, measured here or imported."""
-    rows = [_row(r) for r in library.all_runs(model)[0]]
+    rows = [run_row(r) for r in library.all_runs(model)[0]]
     if as_json:
         print_json(rows)
         return
@@ -56,7 +56,7 @@ def runs_figures(model: Annotated[str | None, typer.Option("--model")] = None, a
         out.print(f"{f.origin}: {what}: {f.measure} {100 * f.value:g} % ({f.metric}{n}; {f.source})", **PLAIN)
 
 
-def _row(r: RunRecord) -> dict[str, Any]:
+def run_row(r: RunRecord) -> dict[str, Any]:
     return {
         "run_id": r.run_id,
         "benchmark": r.benchmark,
@@ -85,7 +85,7 @@ def runs_show(run_id: str, as_json: JsonOption = False) -> None:
     if as_json:
         print_json({"run_id": record.run_id, **graded, **record.to_dict()})
         return
-    for key, value in {**_row(record), **graded}.items():
+    for key, value in {**run_row(record), **graded}.items():
         out.print(f"{key}: {value}", markup=False, highlight=False)
     for item_id, said in zip(record.item_ids, record.answers, strict=False):
         if said:
