@@ -1,4 +1,4 @@
-"""Many sessions at once on the real app: `python -m tests.browser.load [--sessions 8] [--actions 50] [--seconds 0]`.
+"""Many sessions at once on the real app: `python -m tests.browser.load [--sessions 8] [--actions 50] [--loads 1]`.
 
 Every session does random things that users do: pages, sliders, questions, stops in mid-answer, closed tabs. Prints
 latencies and what is left afterwards: exceptions, engine threads, memory.
@@ -156,6 +156,7 @@ def main() -> None:
     parser.add_argument("--sessions", type=int, default=8)
     parser.add_argument("--actions", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=0.0)
+    parser.add_argument("--loads", type=int, default=1, help="one after the other, in one process")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     with (
@@ -165,8 +166,11 @@ def main() -> None:
             pid,
         ),
     ):
-        report = run_load(address, pid, options.sessions, options.actions, options.seconds, options.seed)
-    json.dump(report, sys.stdout, indent=2)
+        reports = [
+            run_load(address, pid, options.sessions, options.actions, options.seconds, options.seed + n)
+            for n in range(options.loads)
+        ]
+    json.dump(reports if options.loads > 1 else reports[0], sys.stdout, indent=2)
     sys.stdout.write("\n")
 
 
