@@ -24,6 +24,7 @@ READABLE = ("1", FORMAT)
 OPTIONAL = ("attention", "hardware", "max_new_tokens", "answers", "graded")
 FORMAT_KEY = b"strata_runs_format"
 MAX_FILE_BYTES = 256 * 2**20
+MAX_TEXT_BYTES = 2**30  # of all texts, spelled out
 MAX_VALUES = 50_000_000  # list elements count; a small file can claim any number of them
 ROW_GROUP = 256
 
@@ -52,9 +53,11 @@ def write_runs(path: Path, records: Iterable["RunRecord"], item_sets: Mapping[st
         tmp.unlink(missing_ok=True)
 
 
-def load_recorded(path: Path) -> tuple[list["RunRecord"], dict[str, "ItemSet"]]:
+def load_recorded(path: Path, foreign: bool = False) -> tuple[list["RunRecord"], dict[str, "ItemSet"]]:
     """The records of a Parquet file of runs, and their item sets by data hash.
 
+    Args:
+        foreign: it may be anybody's: its texts are counted before they are spelled out.
     Raises:
         StoreError: one line, if the file is missing, damaged, foreign or of another version.
     """
@@ -70,6 +73,8 @@ def load_recorded(path: Path) -> tuple[list["RunRecord"], dict[str, "ItemSet"]]:
             raise StoreError(f"it is larger than {MAX_FILE_BYTES >> 20} MiB: export fewer runs per file")
         with pq.ParquetFile(path) as file:
             _check(file)
+            if foreign:
+                _check_texts(path, file.metadata)
             rows = file.read().to_pylist()
         sets: dict[str, ItemSet] = {}
         records = []
@@ -108,6 +113,39 @@ def _check(file: Any) -> None:
     groups = [meta.row_group(i) for i in range(meta.num_row_groups)]
     if sum(g.column(c).num_values for g in groups for c in range(g.num_columns)) > MAX_VALUES:
         raise StoreError(f"it holds more than {MAX_VALUES:,} values: export fewer runs per file")
+
+
+def _check_texts(path: Path, meta: Any) -> None:
+    """Refuse a file whose texts are too many to hold: a few bytes can stand for one long text, told a million times."""
+    import pyarrow.parquet as pq
+
+    if not meta.num_row_groups:
+        return
+    first = meta.row_group(0)
+    columns = [first.column(c) for c in range(first.num_columns)]
+    texts = sorted({c.path_in_schema for c in columns if c.physical_type == "BYTE_ARRAY"})
+    total = 0
+    with pq.ParquetFile(path, read_dictionary=texts) as file:
+        for group in range(meta.num_row_groups):
+            table = file.read_row_group(group, columns=texts)
+            total += sum(_text_bytes(chunk) for column in table.columns for chunk in column.chunks)
+            if total > MAX_TEXT_BYTES:
+                raise StoreError(f"its texts take more than {MAX_TEXT_BYTES >> 20} MiB: export fewer runs per file")
+
+
+def _text_bytes(array: Any) -> int:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_struct(array.type):
+        return sum(_text_bytes(field) for field in array.flatten())
+    if pa.types.is_list(array.type):
+        return _text_bytes(array.flatten())
+    if pa.types.is_dictionary(array.type):
+        lengths = pc.binary_length(array.dictionary).take(array.indices.drop_null())
+    else:
+        lengths = pc.binary_length(array)
+    return int(pc.sum(lengths).as_py() or 0)
 
 
 def _schema(without: Collection[str] = ()) -> "pa.Schema":

@@ -183,7 +183,7 @@ class RunStore:
 
     def import_parquet(self, path: Path | str) -> int:
         """Merge the records and item sets of a Parquet file into the store; returns the number of records read."""
-        records, sets = load_recorded(Path(path))
+        records, sets = load_recorded(Path(path), foreign=True)
         for items in sets.values():
             self.put_items(items)
         self.put_many(records)

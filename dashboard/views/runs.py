@@ -58,7 +58,7 @@ def sweep_form() -> dict[str, object] | None:
             format_func=run_services.benchmark_label,
             help="Those that are not drawn here are fetched from the Hub, and their answers are written freely.",
         )
-        left, middle, right = st.columns(3, gap="large")
+        left, middle, right = st.columns(3, gap="medium")
         first, last = left.slider("Budgets, layers dropped", 1, most, (1, min(4, most)), key="sweep_budgets")
         n_random = middle.slider("Random plans per budget", 0, 64, 4, key="sweep_random")
         limit = right.slider("Items per benchmark", 16, 512, 32, 16, key="sweep_limit")
@@ -98,7 +98,7 @@ def calibrate_form() -> dict[str, object] | None:
 
 def search_form() -> dict[str, object] | None:
     with st.form("search"):
-        left, middle, right = st.columns(3, gap="large")
+        left, middle, right = st.columns(3, gap="medium")
         domain = left.segmented_control("Domain", DOMAINS, default=DOMAINS[0], required=True, key="search_domain")
         budget = middle.slider("Layers to drop", 1, most, min(6, most), key="search_budget")
         plans = right.slider("Plans to try", 50, 1000, 300, 50, key="search_plans")

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 from diskcache import Cache
 
-from cache import RunStore, load_recorded
+from cache import RunStore, load_recorded, parquet
 from cache.disk import JSONBytesDisk
 from cache.keys import run_key
 from cache.run_store import store_state
@@ -567,6 +567,25 @@ def test_a_malformed_file_is_one_line_and_changes_nothing(
     assert str(path) in str(caught.value)
     assert store.records() == []
     assert store.item_sets() == []
+
+
+def test_a_small_file_of_endless_text_is_refused_before_it_is_spelled_out(
+    store: RunStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file of 12 kB took 5 GB: one long text of its dictionary, told 20,000 times."""
+    path = tmp_path / "bomb.parquet"
+    ids = tuple("x" * 10_000 for _ in range(200))
+    store.put(make_record(item_ids=ids, correct=(True,) * 200, gold_nll=(0.5,) * 200))
+    store.export_parquet(path)
+    assert path.stat().st_size < 20_000
+    monkeypatch.setattr(parquet, "MAX_TEXT_BYTES", 2_100_000)
+    assert store.import_parquet(path) == 1
+    monkeypatch.setattr(parquet, "MAX_TEXT_BYTES", 1_900_000)
+    spelled_out = pq.ParquetFile.read
+    monkeypatch.setattr(pq.ParquetFile, "read", lambda *_, **__: pytest.fail("it was spelled out"))
+    with pytest.raises(StoreError, match="texts take more than"):
+        store.import_parquet(path)
+    monkeypatch.setattr(pq.ParquetFile, "read", spelled_out)
 
 
 def test_the_state_changes_with_the_records_and_not_with_opening(tmp_path: Path) -> None:
