@@ -100,11 +100,7 @@ def benchmarks() -> tuple[str, ...]:
 
 
 def benchmark_label(key: str) -> str:
-    """What is chosen from: "ChartQA · general · GPL-3.0"."""
-    if key in EMBEDDED:
-        return f"{key} · drawn here"
-    found = get_benchmark(key)
-    return f"{found.title} · {found.domain} · licence {found.licence}"
+    return key if key in EMBEDDED else get_benchmark(key).title
 
 
 def every_job() -> list[Job]:

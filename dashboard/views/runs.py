@@ -50,13 +50,15 @@ def sweep_form() -> dict[str, object] | None:
         names = [c for c in services.criteria(atlas) if c != "random"]
         default = [c for c in state.DEFAULT_CRITERIA if c in names]
         criteria = st.pills("Criteria", names, selection_mode="multi", default=default, key="sweep_criteria")
-        benchmarks = st.multiselect(
+        benchmarks = st.pills(
             "Benchmarks",
             [*run_services.EMBEDDED, *run_services.benchmarks()],
-            list(run_services.EMBEDDED),
+            selection_mode="multi",
+            default=list(run_services.EMBEDDED),
             key="sweep_benchmarks",
             format_func=run_services.benchmark_label,
-            help="Those that are not drawn here are fetched from the Hub, and their answers are written freely.",
+            help="All but the drawn ones are fetched from the Hub, and their answers are written freely. Licences: "
+            "python -m core benchmarks.",
         )
         left, middle, right = st.columns(3, gap="medium")
         first, last = left.slider("Budgets, layers dropped", 1, most, (1, min(4, most)), key="sweep_budgets")
@@ -79,9 +81,10 @@ def calibrate_form() -> dict[str, object] | None:
         left, right = st.columns(2, gap="large")
         samples = left.slider("Samples per domain", 8, 512, 128, 8, key="calibrate_samples")
         seed = right.number_input("Seed", 0, 10_000, 1, key="calibrate_seed")
-        benchmarks = st.multiselect(
+        benchmarks = st.pills(
             "Real questions instead of drawn ones",
             list(run_services.benchmarks()),
+            selection_mode="multi",
             key="calibrate_benchmarks",
             format_func=run_services.benchmark_label,
             help="Each counts for its domain. The paper calibrates on math problems and on general instructions.",

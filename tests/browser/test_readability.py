@@ -12,7 +12,7 @@ pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(not shutil.which("chromium"), reason="Debian package chromium is not installed"),
 ]
-PAGES = ("", "prune?budget=6&manual=5", "benchmarks?budget=6")
+PAGES = ("", "similarity", "prune?budget=6&manual=5", "compare", "benchmarks?budget=6", "runs")
 
 FAINT = r"""() => {
   const parse = text => { const n = text.match(/[\d.]+/g).map(Number);
