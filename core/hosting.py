@@ -22,8 +22,10 @@ from core.runs.answers import ANSWERING, RecordedAnswer, image_hash, save_lines
 PACKAGES = {  # what is missing where a package is: what it is for, how to get it
     "torch": ("answers, calibration and sweeps", "requirements.txt"),
     "transformers": ("answers, calibration and sweeps", "requirements.txt"),
+    "datasets": ("real benchmarks", "requirements.txt"),
+    "math_verify": ("answers with formulas", "requirements.txt"),
     "accelerate": ("models larger than one GPU", "requirements-gpu.txt"),
-    "torchvision": ("Qwen-VL and InternVL processors", "requirements-gpu.txt"),
+    "torchvision": ("faster picture processors", "requirements-gpu.txt"),
     "ray": ("sweeps on a cluster", "requirements-ray.txt"),
     "vl_convert": ("python -m core report", "requirements-report.txt"),
 }
