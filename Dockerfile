@@ -7,6 +7,7 @@ USER 1000
 ENV HOME=/home/strata \
     PATH=/home/strata/.local/bin:$PATH \
     PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
+    MALLOC_ARENA_MAX=2 \
     STRATA_CONTAINER=1 STRATA_HOME=/data/strata HF_HOME=/home/strata/.cache/huggingface
 WORKDIR /home/strata/app
 

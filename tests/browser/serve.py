@@ -51,7 +51,8 @@ def running_server(
     started = ["-c", f"{before}\nfrom streamlit.web.cli import main; main()"] if before else ["-m", "streamlit"]
     command = [sys.executable, *started, "run", "dashboard/app.py"]
     command += ["--server.address=127.0.0.1", f"--server.port={port}"]
-    process = subprocess.Popen(command, cwd=settings.ROOT, env={**os.environ, **(environment or {})})
+    as_shipped = {"MALLOC_ARENA_MAX": "2"}  # as in Makefile, Procfile and Dockerfile
+    process = subprocess.Popen(command, cwd=settings.ROOT, env={**os.environ, **as_shipped, **(environment or {})})
     address = f"http://127.0.0.1:{port}"
     try:
         until = time.monotonic() + timeout
