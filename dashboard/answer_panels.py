@@ -109,8 +109,8 @@ def show_numbers(panes: Sequence[Pane], sample: Sample) -> None:
     )
     if len(panes) > 1:
         st.caption(
-            "The panes take turns of one token, so each of their times holds the turns of the others. Prune times each "
-            "plan alone."
+            "The panes are decoded together, token by token, so their times and their peak memory are those of all of "
+            "them. Prune times each plan alone."
         )
     with st.container(horizontal=True):
         widgets.downloads(table, "answers")

@@ -812,7 +812,7 @@ def recorded_outcome(model_id: str, plan: PruningPlan | None, sample_id: str) ->
 
 
 def ask(model_id: str, plans: Sequence[PruningPlan | None], sample: Sample) -> "Ticket":
-    """Put a question to several plans (None: the full model); they answer side by side, a token each in turn."""
+    """Put a question to several plans (None: the full model); they answer side by side, token by token."""
     bounds = limits()
     bounds.check_question(sample.question)
     config = replace(ANSWERING, max_new_tokens=min(ANSWERING.max_new_tokens, bounds.new_tokens))

@@ -232,13 +232,13 @@ class Answer:
         plan: None for the full model.
         tokens: generated, the end token included.
         ttft_s: from the request to the first token: input preparation, vision tower and prefill (shared work counts).
-        tokens_per_s: after the first token.
+        tokens_per_s: after the first token. Answers of one request are decoded together: both times are of all of them.
         stopped: end | length | cancelled.
         warm: the model had generated in this process before. The first answer is slower: memory and kernels are set up.
         weights_bytes: of the parameters and buffers that the plan keeps; it shares them with the full model.
         kv_bytes: of the answer's own cache at its end.
         peak_memory_bytes: on CUDA, the most memory that PyTorch had allocated on the model's GPUs during a forward
-            pass of this answer; whatever else lay there (the full model, answers that took turns with it) counts too.
+            pass of this answer; whatever else lay there (the full model, answers decoded beside it) counts too.
             None on the CPU, where PyTorch does not count, and a process's resident memory is that of all it ever did.
     """
 
@@ -279,6 +279,14 @@ class Answer:
             "peak_memory_bytes": self.peak_memory_bytes,
             **({"steps": steps} if steps else {}),
         }
+
+
+@dataclass(frozen=True)
+class PaneDone:
+    """The finished answer of one pane."""
+
+    pane: int
+    answer: Answer
 
 
 def first_divergence(a: Answer, b: Answer) -> int | None:

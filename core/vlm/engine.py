@@ -1,5 +1,7 @@
 """The engine: one model and one worker thread that many sessions share, with fair turns of one token each.
 
+The answers of one request are decoded in step (core/vlm/in_step.py); requests take turns.
+
 Whatever goes wrong with one request ends that request alone: where memory ran out, what it held is dropped and the next
 one finds the model as it was. The queue, the time of a request and the time that an idle model stays are bounded
 (`core/limits.py`).
@@ -13,7 +15,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,21 +26,14 @@ from core.errors import BusyError, LimitError, StrataError
 from core.limits import Limits
 from core.log import log
 from core.pruning.plan import ModelSpec, PruningPlan
-from core.runs.records import Answer, GenerationConfig, TokenEvent
+from core.runs.records import GenerationConfig, PaneDone, TokenEvent
 from core.vlm.divergence import Divergence, compare_on_answer
-from core.vlm.generation import prepare_prompt, stream_answer
+from core.vlm.generation import stream_answers
 from core.vlm.loading import VLM
+from core.vlm.prompt import prepare_prompt
 from core.vlm.shortage import cannot_answer, cannot_load, ran_out, release
 
 MAX_ACTIVE = 8  # requests that take turns at the same time; later ones wait
-
-
-@dataclass(frozen=True)
-class PaneDone:
-    """The finished answer of one pane."""
-
-    pane: int
-    answer: Answer
 
 
 @dataclass(frozen=True)
@@ -50,7 +45,7 @@ class PaneCompared:
 
 
 Event = TokenEvent | PaneDone | PaneCompared
-Stream = Iterator[Event]  # ends with its first event that is no token
+Stream = Iterator[Event]
 
 
 @dataclass(eq=False)
@@ -58,11 +53,11 @@ class Ticket:
     """A request under way. Iterate `events()`; leaving the loop early, or `cancel()`, stops it within one token."""
 
     model_id: str
-    _start: "Callable[[VLM, Ticket], Iterable[Stream]]" = field(repr=False)
+    _start: "Callable[[VLM, Ticket], Stream]" = field(repr=False)
     _engine: "Engine" = field(repr=False)
     _queue: "queue.Queue[Event | Exception | None]" = field(repr=False)
     _cancelled: threading.Event = field(default_factory=threading.Event, repr=False)
-    _streams: deque[Stream] = field(default_factory=deque, repr=False)
+    _stream: Stream | None = field(default=None, repr=False)  # from its first turn on, until it ends
     _began: float = 0.0  # time of its first turn; 0 before
     _events: int = 0
     _prompt_tokens: int = 0  # once the prompt is prepared
@@ -128,29 +123,29 @@ class Engine:
         question: str,
         config: GenerationConfig | None = None,
     ) -> Ticket:
-        """Queue a question for several plans (None is the full model); they stream side by side.
+        """Queue a question for several plans (None is the full model); they stream side by side, in step.
 
         Raises:
             BusyError: the queue is full.
         """
         settings = config or GenerationConfig()
 
-        def start(vlm: VLM, ticket: Ticket) -> Iterable[Stream]:
+        def start(vlm: VLM, ticket: Ticket) -> Stream:
             prompt = prepare_prompt(vlm, image, question)
             ticket._prompt_tokens = prompt.tokens.shape[1]
-            return [_answering(stream_answer(vlm, plan, prompt, settings, i), i) for i, plan in enumerate(plans)]
+            return stream_answers(vlm, plans, prompt, settings)
 
         return self._queue_up(model_id, start, len(plans) * (settings.max_new_tokens + 1))
 
     def compare(self, model_id: str, plans: Sequence[PruningPlan], sample: Sample) -> Ticket:
         """Queue a teacher-forced comparison of plans with the full model on the sample's answer, a plan a turn."""
 
-        def start(vlm: VLM, ticket: Ticket) -> Iterable[Stream]:
-            return [_comparing(vlm, plan, sample, pane) for pane, plan in enumerate(plans)]
+        def start(vlm: VLM, _ticket: Ticket) -> Stream:
+            return (PaneCompared(pane, compare_on_answer(vlm, plan, sample)) for pane, plan in enumerate(plans))
 
         return self._queue_up(model_id, start, len(plans))
 
-    def _queue_up(self, model_id: str, start: Callable[[VLM, Ticket], Iterable[Stream]], events: int) -> Ticket:
+    def _queue_up(self, model_id: str, start: Callable[[VLM, Ticket], Stream], events: int) -> Ticket:
         ticket = Ticket(model_id, start, self, queue.Queue(events + 2))
         with self._changed:
             for gone in [t for t in self._waiting if t._cancelled.is_set()]:
@@ -211,16 +206,16 @@ class Engine:
                     self._active.append(ticket)
 
     def _turn(self, ticket: Ticket) -> bool:
-        """One token for one pane of a ticket; True when nothing is left to do for it."""
+        """The next event of a ticket, mostly a token; True when nothing is left to do for it."""
         try:
             done = self._step(ticket)
         except Exception as error:
-            ticket._streams.clear()
+            ticket._stream = None
             ticket._queue.put_nowait(self._told(ticket, error))
             self._finished(ticket, type(error).__name__)
             return True
         if done:
-            ticket._streams.clear()
+            ticket._stream = None
             ticket._queue.put_nowait(None)
             self._finished(ticket, "cancelled" if ticket._cancelled.is_set() else "answered")
         return done
@@ -229,21 +224,19 @@ class Engine:
         if ticket._cancelled.is_set():
             return True
         ticket._began = ticket._began or time.monotonic()
-        if not ticket._streams:
+        if ticket._stream is None:
             vlm = self._model(ticket.model_id)
             ticket._began = time.monotonic()  # loading is not the visitor's doing
-            ticket._streams.extend(ticket._start(vlm, ticket))
+            ticket._stream = ticket._start(vlm, ticket)
         if time.monotonic() - ticket._began > self.limits.answer_s:
             raise LimitError(
                 f"the answer was stopped after {self.limits.answer_s:.0f} s: ask fewer plans, or a smaller picture"
             )
-        stream = ticket._streams.popleft()
-        event = next(stream)
-        ticket._events += 1
-        ticket._queue.put_nowait(event)
-        if isinstance(event, TokenEvent):
-            ticket._streams.append(stream)
-        return not ticket._streams
+        event = next(ticket._stream, None)
+        if event is not None:
+            ticket._events += 1
+            ticket._queue.put_nowait(event)
+        return event is None
 
     def _told(self, ticket: Ticket, error: Exception) -> Exception:
         """What the listener hears: the error as it is; where memory ran out, a line that says what would fit."""
@@ -284,12 +277,3 @@ class Engine:
             self._vlm, self._loaded, self._state = None, "", "empty"
             release()
             log("unloaded")
-
-
-def _answering(events: Iterator[TokenEvent | Answer], pane: int) -> Stream:
-    for event in events:
-        yield PaneDone(pane, event) if isinstance(event, Answer) else event
-
-
-def _comparing(vlm: VLM, plan: PruningPlan, sample: Sample, pane: int) -> Stream:
-    yield PaneCompared(pane, compare_on_answer(vlm, plan, sample))

@@ -1,34 +1,22 @@
-"""Free-form answers of many plans: the prompt's prefill is shared along the trie, then each plan decodes on its view.
+"""Free-form answers of many plans: the prompt's prefill is shared along the trie, then each decodes on its view."""
 
-The walk calls the layers with a cache of which only the place of the layer at hand is fresh; what it fills in is kept
-with the state, so that at the end of a plan the cache is the one that the plan's own prefill would have made.
-"""
-
-import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
-from transformers import PreTrainedModel
 
 from core.data.samples import Sample
 from core.data.scoring import Gold, failure_kind, score_answer
 from core.pruning.plan import PruningPlan
-from core.pruning.trie import Kept, shared_layers, walk
 from core.runs.records import Answer, GenerationConfig, ItemAnswer
 from core.vlm.batched_answers import answer_batches
 from core.vlm.forest import PlanScores, check_plans, score_plans
-from core.vlm.generation import Prefill, Prompt, _empty_cache, prepare_prompt, stream_answer
-from core.vlm.loading import VLM, decoder_layers
+from core.vlm.generation import stream_answer
+from core.vlm.loading import VLM
+from core.vlm.prompt import prefills, prepare_prompt
 from core.vlm.similarity import Progress
-from core.vlm.tape import Tail, tape_forward
-from core.vlm.view import pruned_view
-
-Node = tuple[Tensor, tuple[Any, ...]]  # (1, T, D) state, what each kept layer so far has cached
+from core.vlm.tape import Tail
 
 
 @dataclass(frozen=True)
@@ -81,10 +69,10 @@ def answer_plans(
     for sample in samples:
         said: dict[tuple[int, ...], PlanAnswer] = {}
         prompt = prepare_prompt(vlm, sample.image, sample.question)
-        for index, prefill, calls in _prefills(vlm.model, tail, [p.kept for p in distinct], prompt):
+        for index, prefill in prefills(vlm.model, [p.kept for p in distinct], prompt, tail):
             if should_stop is not None and should_stop():
                 break
-            passes += calls
+            passes += prefill.layer_passes
             *_, last = stream_answer(vlm, distinct[index], prompt, config, prefill=prefill)
             assert isinstance(last, Answer)
             tokens = tuple(event.token_id for event in last.events)
@@ -177,35 +165,3 @@ def _judged(said: PlanAnswer | None, gold: Gold, metric: str) -> ItemAnswer | No
         return None
     score = score_answer(said.text, gold, metric)
     return ItemAnswer(said.text, score.rule, failure_kind(said, gold, metric), score.value)
-
-
-def _prefills(
-    model: PreTrainedModel, tail: Tail, kept: Sequence[Kept], prompt: Prompt
-) -> Iterator[tuple[int, Prefill | None, int]]:
-    """(Index of a plan, its forward over the prompt, the layer calls that this took on top of what was shared)."""
-    view, layers = pruned_view(model, ()), decoder_layers(model)
-    cache, blank = _empty_cache(view), _empty_cache(view)
-    with torch.inference_mode():
-        inputs = view.prepare_inputs_for_generation(
-            prompt.tokens, is_first_iteration=True, use_cache=True, past_key_values=cache, **prompt.kwargs
-        )
-        tape = tape_forward(view, inputs, min(shared_layers(kept), len(layers) - 1))
-    calls = tape.start
-    if any(all(value is not cache for value in kwargs.values()) for _, kwargs in tape.arguments):
-        yield from ((i, None, len(k) + (0 if i else calls)) for i, k in enumerate(kept))
-        return
-
-    @torch.inference_mode()
-    def step(index: int, before: Node, _last: bool) -> Node:
-        nonlocal calls
-        calls += 1
-        cache.layers[index] = copy.deepcopy(blank.layers[index])
-        state = tape.run(layers[index], index, before[0])
-        return state, (*before[1], cache.layers[index])
-
-    for (state, filled), (index,) in walk(kept, (tape.state, tuple(cache.layers[: tape.start])), tape.start, step):
-        with torch.inference_mode():
-            logits = tail.logits(state[0, -1:])[0].to(prompt.tokens.device)
-            own = copy.deepcopy(filled)  # decoding writes into it, and other plans hold the same
-        yield index, Prefill(logits, own), calls
-        calls = 0

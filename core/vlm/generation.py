@@ -1,70 +1,80 @@
-"""Streaming generation: an answer as a stream of tokens, on the full model or on a pruned view, one token a turn.
+"""Streaming generation: answers as streams of tokens, on the full model and on pruned views, several plans in step.
 
-The decode loop is written out, over the model's own input preparation, so that several answers can take turns in one
-thread and a stop takes effect within one token. Greedy decoding equals `generate(do_sample=False)`.
+The decode loop is written out, over the model's own input preparation, so that requests can take turns in one thread
+and a stop takes effect within one token. Greedy decoding equals `generate(do_sample=False)`.
 """
 
-import inspect
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import Any
-from weakref import WeakSet
 
 import torch
 from PIL import Image
-from torch import Tensor
-from transformers import DynamicCache, PreTrainedModel
-from transformers.modeling_outputs import BaseModelOutputWithPast
+from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from core.errors import PlanError
 from core.pruning.plan import PruningPlan
-from core.runs.records import Answer, GenerationConfig, TokenEvent
-from core.vlm.encoding import encode_prompts, end_token_ids
-from core.vlm.loading import VLM
-from core.vlm.view import pruned_view
-
-_WARM: WeakSet[PreTrainedModel] = WeakSet()  # models that have generated in this process
-
-
-@dataclass(frozen=True)
-class Prompt:
-    """A question made ready for any number of plans: tokens, positions, and the image's features computed once."""
-
-    question: str
-    tokens: Tensor  # (1, T)
-    kwargs: dict[str, Any]
-    seconds: float = 0.0  # spent on this, part of every pane's time to first token
-    warm: bool = True  # the model had generated before
+from core.pruning.trie import Kept
+from core.runs.records import Answer, GenerationConfig, PaneDone, TokenEvent
+from core.vlm.encoding import end_token_ids
+from core.vlm.in_step import InStep, cached_bytes, pays
+from core.vlm.loading import VLM, decoder_layers
+from core.vlm.prompt import Prefill, Prompt, prefills, prepare_prompt
 
 
-@dataclass(frozen=True)
-class Prefill:
-    """A plan's forward over the prompt: logits of the first new token, and what each kept layer has cached."""
+def stream_answers(
+    vlm: VLM,
+    plans: Sequence[PruningPlan | None],
+    prompt: Prompt,
+    config: GenerationConfig | None = None,
+    prefilled: Sequence[Prefill] | None = None,
+) -> Iterator[TokenEvent | PaneDone]:
+    """Token events of one answer for each plan (None is the full model), in turn, and each finished Answer.
 
-    logits: Tensor  # (V,) float32
-    cache_layers: Sequence[Any]
+    The prompt's forward is shared along the trie, and each decoder layer then runs once a token for all plans that keep
+    it; so the answers' times are those of all of them together. An answer that ends leaves the others to go on. Closing
+    the iterator early stops the work within one token. Streams share nothing, so that any number may be interleaved.
 
-
-def prepare_prompt(vlm: VLM, image: Image.Image | None, question: str) -> Prompt:
-    """Encode a question and run vision tower and projector, which no plan touches."""
-    began = time.perf_counter()
-    prompt = _prepared(vlm.model, encode_prompts(vlm, [question], [image]), question)
-    return replace(prompt, seconds=time.perf_counter() - began, warm=vlm.model in _WARM)
-
-
-def _prepared(model: PreTrainedModel, inputs: dict[str, Tensor], question: str = "") -> Prompt:
-    """What `generate` does before its first forward, in its order; on a view, since M-RoPE models keep state there."""
-    view = pruned_view(model, ())
-    tokens = inputs["input_ids"]
-    kwargs: dict[str, Any] = {k: v for k, v in inputs.items() if k != "input_ids"}
-    with torch.inference_mode():
-        if "position_ids" in inspect.signature(view.forward).parameters:
-            kwargs["position_ids"] = view._prepare_position_ids_for_generation(tokens, kwargs)
-        if view._supports_mm_encoder_outputs():
-            kwargs = view._prepare_multimodal_encoder_kwargs_for_generation(kwargs)
-    return Prompt(question, tokens, kwargs)
+    Args:
+        prefilled: the plans' forwards over the prompt, if they have been made; this stream then owns them.
+    Raises:
+        PlanError: a plan of another depth.
+    """
+    config = config or GenerationConfig()
+    for plan in plans:
+        if plan is not None and plan.n_layers != vlm.spec.n_layers:
+            raise PlanError(f"the plan is for {plan.n_layers} layers, {vlm.spec.model_id} has {vlm.spec.n_layers}")
+    weights = _Weights(vlm.model)
+    panes = [_Pane(vlm, number, plan, prompt, config, weights) for number, plan in enumerate(plans)]
+    peak = _Peak(vlm.model)
+    caches: dict[int, Sequence[Any]] = {}
+    made = iter(enumerate(prefilled)) if prefilled else prefills(vlm.model, [pane.kept for pane in panes], prompt)
+    while (found := peak.during(next, made, None)) is not None:
+        number, prefill = found
+        caches[number] = prefill.cache_layers
+        yield panes[number].take(prefill.logits, peak.bytes)
+        if panes[number].stopped:
+            yield panes[number].done(sum(map(cached_bytes, caches[number])))
+    going = [pane for pane in panes if not pane.stopped]
+    groups = [
+        (group, InStep(vlm.model, prompt, [pane.kept for pane in group], [caches.pop(pane.number) for pane in group]))
+        for group in ([going] if pays(vlm.model) else [[pane] for pane in going])
+        if group
+    ]
+    while groups:
+        for group, steps in groups:
+            logits = peak.during(steps.logits, [pane.ids[-1] for pane in group])
+            for row, pane in enumerate(group):
+                yield pane.take(logits[row], peak.bytes)
+                if pane.stopped:
+                    yield pane.done(steps.cache_bytes(row))
+            left = [row for row, pane in enumerate(group) if not pane.stopped]
+            if 0 < len(left) < len(group):
+                steps.keep(left)
+            group[:] = [group[row] for row in left]
+        groups = [(group, steps) for group, steps in groups if group]
 
 
 def stream_answer(
@@ -72,103 +82,103 @@ def stream_answer(
     plan: PruningPlan | None,
     prompt: Prompt,
     config: GenerationConfig | None = None,
-    pane: int = 0,
     prefill: Prefill | None = None,
 ) -> Iterator[TokenEvent | Answer]:
-    """Token events of one answer, then the Answer itself.
+    """Token events of one plan's answer, then the Answer itself; otherwise as `stream_answers`."""
+    for event in stream_answers(vlm, [plan], prompt, config, [prefill] if prefill else None):
+        yield event.answer if isinstance(event, PaneDone) else event
 
-    Closing the iterator early stops the work within one token. Each stream has its own view, cache and position state,
-    so any number may be interleaved.
 
-    Args:
-        prefill: the plan's forward over the prompt, if it has been made; this stream then owns it.
-    """
-    config = config or GenerationConfig()
-    if plan is not None and plan.n_layers != vlm.spec.n_layers:
-        raise PlanError(f"the plan is for {plan.n_layers} layers, {vlm.spec.model_id} has {vlm.spec.n_layers}")
-    began = time.perf_counter() - prompt.seconds
-    model = pruned_view(vlm.model, plan.dropped if plan else ())
-    tokenizer = vlm.processor.tokenizer
-    ends = end_token_ids(model)
-    generator = torch.Generator(vlm.device).manual_seed(config.seed)
-    cache = _empty_cache(model)
-    gpus = {p.device for p in model.parameters() if p.is_cuda}
-    peak = 0
-    events: list[TokenEvent] = []
-    ids: list[int] = []
-    shown, stopped = "", "length"
-    forward = _next_token_logits(model, prompt, ids, cache, prefill)
-    while len(ids) < config.max_new_tokens and stopped == "length":
-        for gpu in gpus:
-            torch.cuda.reset_peak_memory_stats(gpu)  # of this step alone: answers take turns
-        logits = next(forward)
-        peak = max(peak, sum(torch.cuda.max_memory_allocated(gpu) for gpu in gpus))
-        _WARM.add(vlm.model)
-        token = _choose(logits, config, generator)
-        ids.append(token)
-        if token in ends:
-            stopped = "end"
-        text = tokenizer.decode(ids, skip_special_tokens=True)
+class _Pane:
+    """One answer under way."""
+
+    def __init__(
+        self,
+        vlm: VLM,
+        number: int,
+        plan: PruningPlan | None,
+        prompt: Prompt,
+        config: GenerationConfig,
+        weights: "_Weights",
+    ):
+        self.number, self.plan, self.prompt, self.config, self.vlm = number, plan, prompt, config, vlm
+        self._weights = weights
+        self.kept: Kept = plan.kept if plan else tuple(range(vlm.spec.n_layers))
+        self.ids: list[int] = []
+        self.stopped = ""  # end | length
+        self._began = time.perf_counter() - prompt.seconds
+        self._ends = end_token_ids(vlm.model)
+        self._generator = torch.Generator(vlm.device).manual_seed(config.seed)
+        self._events: list[TokenEvent] = []
+        self._shown, self._peak = "", 0
+
+    def take(self, logits: Tensor, peak: int | None) -> TokenEvent:
+        """Choose the next token from its (V,) logits."""
+        self._peak = max(self._peak, peak or 0)
+        tokenizer = self.vlm.processor.tokenizer
+        token = _choose(logits, self.config, self._generator)
+        self.ids.append(token)
+        if token in self._ends:
+            self.stopped = "end"
+        elif len(self.ids) == self.config.max_new_tokens:
+            self.stopped = "length"
+        text = tokenizer.decode(self.ids, skip_special_tokens=True)
         # a character of several bytes is shown once it is whole
-        new = "" if text.endswith("\ufffd") and stopped != "end" else text[len(shown) :]
-        shown += new
-        top = _likeliest(tokenizer, logits, config.top) if config.top else ()
-        events.append(TokenEvent(pane, token, new, time.perf_counter() - began, top))
-        yield events[-1]
-    ttft = events[0].elapsed_s
-    decoding = events[-1].elapsed_s - ttft
-    yield Answer(
-        model_id=vlm.spec.model_id,
-        plan=plan,
-        question=prompt.question,
-        text=tokenizer.decode(ids, skip_special_tokens=True).strip(),
-        tokens=len(ids),
-        ttft_s=ttft,
-        tokens_per_s=(len(ids) - 1) / decoding if decoding > 0 else 0.0,
-        stopped=stopped,
-        events=tuple(events),
-        warm=prompt.warm,
-        weights_bytes=sum(t.nbytes for t in chain(model.parameters(), model.buffers())),
-        kv_bytes=_cache_bytes(cache),
-        peak_memory_bytes=peak if gpus else None,
-    )
+        new = "" if text.endswith("\ufffd") and self.stopped != "end" else text[len(self._shown) :]
+        self._shown += new
+        top = _likeliest(tokenizer, logits, self.config.top) if self.config.top else ()
+        self._events.append(TokenEvent(self.number, token, new, time.perf_counter() - self._began, top))
+        return self._events[-1]
+
+    def done(self, kv_bytes: int) -> PaneDone:
+        events = self._events
+        decoding = events[-1].elapsed_s - events[0].elapsed_s
+        answer = Answer(
+            model_id=self.vlm.spec.model_id,
+            plan=self.plan,
+            question=self.prompt.question,
+            text=self.vlm.processor.tokenizer.decode(self.ids, skip_special_tokens=True).strip(),
+            tokens=len(self.ids),
+            ttft_s=events[0].elapsed_s,
+            tokens_per_s=(len(self.ids) - 1) / decoding if decoding > 0 else 0.0,
+            stopped=self.stopped,
+            events=tuple(events),
+            warm=self.prompt.warm,
+            weights_bytes=self._weights.kept(self.kept),
+            kv_bytes=kv_bytes,
+            peak_memory_bytes=self._peak or None,
+        )
+        return PaneDone(self.number, answer)
 
 
-def _empty_cache(model: PreTrainedModel) -> DynamicCache:
-    return DynamicCache(config=model.config.get_text_config(decoder=True))
+class _Weights:
+    """Bytes of parameters and buffers, by decoder layer and of all the rest."""
+
+    def __init__(self, model: PreTrainedModel):
+        self._layers = [_weigh(layer) for layer in decoder_layers(model)]
+        self._rest = _weigh(model) - sum(self._layers)
+
+    def kept(self, kept: Kept) -> int:
+        return self._rest + sum(self._layers[index] for index in kept)
 
 
-def _cache_bytes(cache: DynamicCache) -> int:
-    """Bytes of keys and values, and of what linear attention keeps instead (a dictionary of states)."""
-    names = ("keys", "values", "conv_states", "recurrent_states")
-    held = [getattr(layer, name, None) for layer in cache.layers for name in names]
-    tensors = chain.from_iterable(h.values() if isinstance(h, dict) else [h] for h in held)
-    return sum(t.nbytes for t in tensors if isinstance(t, Tensor))
+def _weigh(module: nn.Module) -> int:
+    return sum(t.nbytes for t in chain(module.parameters(), module.buffers()))
 
 
-def _next_token_logits(
-    model: PreTrainedModel, prompt: Prompt, ids: list[int], cache: DynamicCache, prefill: Prefill | None = None
-) -> Iterator[Tensor]:
-    """(V,) float32 logits of the next token, again each time after the caller has appended a token to `ids`."""
-    tokens = prompt.tokens
-    kwargs = {**prompt.kwargs, "use_cache": True, "past_key_values": cache}
-    step: int | None = None
-    if prefill is not None:
-        cache.layers[:] = prefill.cache_layers
-        kwargs = model._update_model_kwargs_for_generation(BaseModelOutputWithPast(past_key_values=cache), kwargs)
-        yield prefill.logits
-        tokens = torch.cat([tokens, torch.tensor([[ids[-1]]], device=tokens.device)], 1)
-        step = 1
-    while True:
-        with torch.inference_mode():
-            prepared = model.prepare_inputs_for_generation(
-                tokens, next_sequence_length=step, is_first_iteration=step is None, **kwargs
-            )
-            out = model(**prepared, logits_to_keep=1, return_dict=True)
-            kwargs = model._update_model_kwargs_for_generation(out, kwargs)
-        yield out.logits[0, -1].float()
-        tokens = torch.cat([tokens, torch.tensor([[ids[-1]]], device=tokens.device)], 1)
-        step = 1
+class _Peak:
+    """The most memory that PyTorch had allocated on the model's GPUs during one piece of work: requests take turns."""
+
+    def __init__(self, model: PreTrainedModel):
+        self._gpus = {p.device for p in model.parameters() if p.is_cuda}
+        self.bytes: int | None = None  # None on the CPU, where PyTorch does not count
+
+    def during(self, work: Callable[..., Any], *args: Any) -> Any:
+        for gpu in self._gpus:
+            torch.cuda.reset_peak_memory_stats(gpu)
+        done = work(*args)
+        self.bytes = sum(torch.cuda.max_memory_allocated(gpu) for gpu in self._gpus) or None
+        return done
 
 
 def _likeliest(tokenizer: Any, logits: Tensor, n: int) -> tuple[tuple[str, float], ...]:

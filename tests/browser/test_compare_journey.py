@@ -18,11 +18,11 @@ WAIT = 120_000  # ms; the machine may be busy
 SLOWLY = """
 import dataclasses, time
 import core.vlm.engine as engine
-def slowly(vlm, plan, prompt, config, pane, answer=engine.stream_answer):
-    for event in answer(vlm, plan, prompt, config, pane):
+def slowly(vlm, plans, prompt, config, answers=engine.stream_answers):
+    for event in answers(vlm, plans, prompt, config):
         time.sleep(1)
-        yield dataclasses.replace(event, text=event.text + prompt.question)
-engine.stream_answer = slowly
+        yield event if hasattr(event, "answer") else dataclasses.replace(event, text=event.text + prompt.question)
+engine.stream_answers = slowly
 """
 HOSTILE = (
     "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\"> "

@@ -16,11 +16,13 @@ from transformers import AutoModelForImageTextToText, PreTrainedModel
 from core import settings
 from core.errors import PlanError
 from core.pruning.plan import PruningPlan
+from core.pruning.trie import trie_layers
 from core.vlm.encoding import Batch
 from core.vlm.export import export_plan
 from core.vlm.forest import batch_outcomes
-from core.vlm.generation import _empty_cache, _next_token_logits, _prepared
+from core.vlm.in_step import InStep
 from core.vlm.loading import VLM, decoder_layers, describe, image_token_id, structural_layers
+from core.vlm.prompt import prefills, prompt_of
 from core.vlm.similarity import layer_states, span_similarities
 from core.vlm.tape import Tail
 from core.vlm.tiny.model import build_tokenizer
@@ -94,19 +96,48 @@ def test_every_export_answers_as_its_view(family: str, model: PreTrainedModel, t
 
 def test_cached_greedy_tokens_equal_uncached_ones(family: str, model: PreTrainedModel) -> None:
     batch = inputs(family)
-    prompt = _prepared(model, batch)
+    prompt = prompt_of(model, batch)
     for dropped in FAMILIES[family].plans()[::5]:
         view = pruned_view(model, dropped)
         options = {"max_new_tokens": 5, "do_sample": False, "suppress_tokens": SPECIAL}
         cached = view.generate(**batch, **options)
         assert torch.equal(cached, view.generate(**batch, **options, use_cache=False)), dropped
-        ids: list[int] = []
-        stream = _next_token_logits(view, prompt, ids, _empty_cache(view))
+        kept = tuple(i for i in range(N_LAYERS) if i not in dropped)
+        ((_, prefill),) = prefills(model, [kept], prompt)
+        steps, logits = InStep(model, prompt, [kept], [prefill.cache_layers]), prefill.logits
         for expected in cached[0, batch["input_ids"].shape[1] :].tolist():
-            logits = next(stream).clone()
-            logits[SPECIAL] = -torch.inf
-            ids.append(int(logits.argmax()))
-            assert ids[-1] == expected, dropped
+            found = logits.clone()
+            found[SPECIAL] = -torch.inf
+            assert int(found.argmax()) == expected, dropped
+            logits = steps.logits([expected])[0]
+
+
+def test_plans_in_step_answer_as_each_alone(family: str, model: PreTrainedModel) -> None:
+    """Sliding windows shorter than the prompt, M-RoPE, DeepStack, linear attention: token by token the same logits."""
+    prompt = prompt_of(model, inputs(family))
+    plans = [PruningPlan(family, N_LAYERS, dropped) for dropped in FAMILIES[family].plans()[::9]]
+    kept = [p.kept for p in plans]
+    made = dict(prefills(model, kept, prompt))
+    assert sum(p.layer_passes for p in made.values()) == len(trie_layers(plans)), "layers here are handed a cache"
+    alone, ids = [], []
+    for number, mine in enumerate(kept):
+        ((_, prefill),) = prefills(model, [mine], prompt)
+        torch.testing.assert_close(made[number].logits, prefill.logits, atol=1e-6, rtol=1e-6)
+        alone.append(InStep(model, prompt, [mine], [prefill.cache_layers]))
+        ids.append(int(prefill.logits.argmax()))
+    together = InStep(model, prompt, kept, [made[i].cache_layers for i in range(len(kept))])
+    going = list(range(len(kept)))
+    for step in range(6):
+        logits = together.logits([ids[i] for i in going])
+        for row, number in enumerate(going):
+            expected = alone[number].logits([ids[number]])[0]
+            torch.testing.assert_close(logits[row], expected, atol=1e-5, rtol=1e-5)
+            assert together.cache_bytes(row) == alone[number].cache_bytes(0)
+            ids[number] = int(expected.argmax())
+        if step in (1, 3):  # first the first answer ends, then all but one
+            left = list(range(len(going)))[1:] if step == 1 else [len(going) - 1]
+            together.keep(left)
+            going = [going[row] for row in left]
 
 
 def test_similarity_of_each_layer_is_its_own_change(family: str, model: PreTrainedModel) -> None:

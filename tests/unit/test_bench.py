@@ -6,8 +6,10 @@ import time
 import pytest
 
 from core.bench import BENCHES, growth, run_bench
+from core.bench.decode import _same
 from core.bench.timing import Case, fitted_exponent, run_case
 from core.errors import StrataError
+from core.runs.records import TokenEvent
 from dashboard.rerun_times import PAGES
 from tests.models import random_vlm
 
@@ -42,11 +44,22 @@ def test_the_view_case_agrees_with_a_reloaded_checkpoint() -> None:
 @pytest.mark.slow
 def test_every_case_agrees() -> None:
     rows = run_bench(random_vlm(), ["similarity", "decode", "forest"], rounds=1)["cases"]
-    assert len(rows) == 6
+    assert len(rows) == 7
     for row in rows:
         assert row["agree"] is True, row["name"]
         if row["name"] == "forest":
             assert row["layer_passes"] == row["trie_nodes"] * row["batches"] < row["layer_passes_one_by_one"]
+
+
+def test_answers_agree_token_by_token_or_part_at_a_near_tie_in_half_precision() -> None:
+    def said(*tokens: int, second: float = 0.3) -> tuple[TokenEvent, ...]:
+        return tuple(TokenEvent(0, t, "", 0.0, (("a", 0.6), ("b", second))) for t in tokens)
+
+    assert _same([said(1, 2)], [said(1, 2)], exact=True)
+    tie = said(1, 3, second=0.59)
+    assert _same([said(1, 2)], [tie], exact=False) and not _same([said(1, 2)], [tie], exact=True)
+    assert not _same([said(1, 2)], [said(1, 3)], exact=False)  # not a tie
+    assert not _same([said(1)], [said(1, 3)], exact=False)  # one ended, the other did not
 
 
 def test_growth_is_fitted_and_told_against_a_straight_line(monkeypatch: pytest.MonkeyPatch) -> None:

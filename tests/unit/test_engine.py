@@ -14,11 +14,11 @@ from core.errors import BusyError, LimitError, MemoryLimitError, ModelError
 from core.limits import Limits
 from core.log import _Lines
 from core.pruning.plan import PruningPlan
-from core.runs.records import GenerationConfig
+from core.runs.records import GenerationConfig, PaneDone
 from core.vlm import engine as engines
 from core.vlm import generation
 from core.vlm.divergence import compare_on_answer
-from core.vlm.engine import Engine, PaneCompared, PaneDone
+from core.vlm.engine import Engine, PaneCompared
 from tests.models import random_vlm, some_samples
 
 SAMPLE = replace(some_samples()[0], answer="7 or 8")
@@ -124,7 +124,7 @@ def test_memory_that_runs_out_while_loading_ends_one_request(wrapped: bool) -> N
 def test_memory_that_runs_out_in_prefill_ends_one_request(monkeypatch) -> None:
     expected = answered(ask(Engine(lambda _m: random_vlm())))
     engine = Engine(lambda _m: random_vlm())
-    fails_once(monkeypatch, engines, "stream_answer")
+    fails_once(monkeypatch, engines, "stream_answers")
     with pytest.raises(MemoryLimitError, match=r"ran out at prefill.*takes \d+ tokens.*would fit"):
         answered(ask(engine))
     assert answered(ask(engine)) == expected
@@ -159,7 +159,7 @@ def test_what_a_failed_attempt_held_is_given_back(monkeypatch) -> None:
         raise torch.OutOfMemoryError("out of memory")
 
     engine = Engine(lambda _m: random_vlm())
-    monkeypatch.setattr(engines, "stream_answer", fail)
+    monkeypatch.setattr(engines, "stream_answers", fail)
     with pytest.raises(MemoryLimitError):
         answered(ask(engine))
     assert held[0]() is None

@@ -17,15 +17,12 @@ from core.errors import MemoryLimitError, PlanError
 from core.pruning.plan import PruningPlan
 from core.pruning.trie import trie_layers
 from core.runs.records import GenerationConfig
-from core.vlm import batched_answers, free_form
+from core.vlm import batched_answers, prompt
 from core.vlm.forest import score_plans
-from core.vlm.free_form import PlanAnswer, _prefills, answer_plans, answer_plans_batched, score_samples
-from core.vlm.generation import _empty_cache, _next_token_logits, _prepared, answer
+from core.vlm.free_form import PlanAnswer, answer_plans, answer_plans_batched, score_samples
+from core.vlm.generation import answer
 from core.vlm.loading import load_vlm
-from core.vlm.tape import Tail
-from core.vlm.view import pruned_view
 from tests.checkpoints import write_qwen
-from tests.conformance.families import FAMILIES, N_LAYERS, build, inputs
 from tests.models import random_vlm, some_samples
 
 DROPS = ((), (1,), (1, 2), (2, 3, 4), (5,), (0, 5))
@@ -50,7 +47,7 @@ def test_answers_equal_those_of_each_plan_alone(config: GenerationConfig) -> Non
 
 
 def test_a_family_without_a_cache_in_its_layers_is_answered_view_by_view(monkeypatch: pytest.MonkeyPatch) -> None:
-    taped = free_form.tape_forward
+    taped = prompt.tape_forward
 
     def without_cache(*args: object) -> object:
         tape = taped(*args)
@@ -58,7 +55,7 @@ def test_a_family_without_a_cache_in_its_layers_is_answered_view_by_view(monkeyp
             kwargs["past_key_values"] = None
         return tape
 
-    monkeypatch.setattr(free_form, "tape_forward", without_cache)
+    monkeypatch.setattr(prompt, "tape_forward", without_cache)
     plans, samples = plans_of(), some_samples(1)
     said = answer_plans(random_vlm(), plans, samples, GREEDY)
     assert [row[0] for row in said.answers] == [alone(p, samples[0], GREEDY) for p in plans]
@@ -116,27 +113,6 @@ def test_the_embedded_model_answers_as_before() -> None:
             tokens = tuple(e.token_id for e in expected.events)
             assert found == PlanAnswer(tokens, expected.text, expected.stopped)
     assert sum(a is not None and a.text == s.answer for a, s in zip(said.answers[0], samples, strict=True)) >= 3
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("family", FAMILIES)
-def test_families_continue_from_the_shared_prefill(family: str) -> None:
-    """Sliding windows shorter than the prompt, M-RoPE, DeepStack, linear attention: token by token the same logits."""
-    model, batch = build(family), inputs(family)
-    prompt, plans = _prepared(model, batch), [PruningPlan(family, N_LAYERS, d) for d in FAMILIES[family].plans()[::9]]
-    calls = 0
-    for index, prefill, added in _prefills(model, Tail(model), [p.kept for p in plans], prompt):
-        assert prefill is not None, "every family here hands a cache to its layers"
-        calls += added
-        views = [pruned_view(model, plans[index].dropped) for _ in range(2)]
-        ids: list[int] = []
-        shared = _next_token_logits(views[0], prompt, ids, _empty_cache(views[0]), prefill)
-        plain = _next_token_logits(views[1], prompt, ids, _empty_cache(views[1]))
-        for _ in range(5):
-            logits = next(shared)
-            torch.testing.assert_close(logits, next(plain), atol=1e-6, rtol=1e-6)
-            ids.append(int(logits.argmax()))
-    assert calls == len(trie_layers(plans))
 
 
 # ------------------------------------------------------------------------------------------------ several at once

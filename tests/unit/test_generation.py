@@ -1,5 +1,6 @@
 """Streams equal greedy `generate`, take turns fairly, and stop within a token."""
 
+import copy
 import threading
 import time
 from dataclasses import replace
@@ -9,11 +10,14 @@ import torch
 
 from core.errors import ModelError, PlanError, SampleError
 from core.pruning.plan import PruningPlan
-from core.runs.records import Answer, GenerationConfig, TokenEvent, first_divergence
+from core.runs.records import Answer, GenerationConfig, PaneDone, TokenEvent, first_divergence
+from core.vlm import generation
+from core.vlm import in_step as steps
 from core.vlm.encoding import encode_prompts
-from core.vlm.engine import Engine, PaneDone
-from core.vlm.generation import Prompt, _choose, answer, prepare_prompt, stream_answer
+from core.vlm.engine import Engine
+from core.vlm.generation import _choose, answer, stream_answer
 from core.vlm.loading import VLM, describe, load_vlm
+from core.vlm.prompt import Prompt, prepare_prompt
 from core.vlm.tiny.model import build_model, build_processor, build_tokenizer
 from core.vlm.view import pruned_view
 from tests.models import random_vlm, some_samples
@@ -159,15 +163,52 @@ def test_an_empty_question_and_a_foreign_plan_are_refused() -> None:
         answer(random_vlm(), PruningPlan("tiny", 16, (3,)), SAMPLE.image, "How many?")
 
 
-def test_panes_take_turns_and_equal_single_answers() -> None:
-    engine = Engine(lambda _model: random_vlm())
-    plans = [None, plan(2), plan(1, 3)]
-    events = list(engine.submit("random", plans, SAMPLE.image, SAMPLE.question, LONG).events())
+@pytest.mark.parametrize("in_step", [True, False], ids=["in step", "by turns"])
+@pytest.mark.parametrize("settings", [{}, {"temperature": 1.5, "seed": 3}], ids=["greedy", "sampled"])
+def test_panes_equal_single_answers(monkeypatch: pytest.MonkeyPatch, in_step: bool, settings: dict[str, float]) -> None:
+    """Answers that end early, one that takes no step at all, and two panes of one plan are among them."""
+    monkeypatch.setattr(steps, "LARGE_LAYER", 16_000_000 if in_step else 0)
+    vlm, config = random_vlm(), replace(LONG, top=3, **settings)  # type: ignore[arg-type]
+    plans = [None, plan(2), plan(1, 3), plan(2), plan(0, 5)]
+    alone = [answer(vlm, p, SAMPLE.image, SAMPLE.question, config) for p in plans]
+    ends = {alone[1].events[0].token_id, alone[2].events[7].token_id}
+    monkeypatch.setattr(generation, "end_token_ids", lambda _model: ends)
+    alone = [answer(vlm, p, SAMPLE.image, SAMPLE.question, config) for p in plans]
+    assert len({a.tokens for a in alone}) > 2 and alone[1].tokens == 1
+    rows: list[int] = []
+    handle = vlm.model.lm_head.register_forward_hook(lambda _m, _args, logits: rows.append(len(logits)))
+    try:
+        events = list(
+            Engine(lambda _model: vlm).submit("random", plans, SAMPLE.image, SAMPLE.question, config).events()
+        )
+    finally:
+        handle.remove()
     panes = [e.pane for e in events if isinstance(e, TokenEvent)]
-    assert panes[:9] == [0, 1, 2] * 3
-    answers = {e.pane: e.answer for e in events if isinstance(e, PaneDone)}
-    for pane, p in enumerate(plans):
-        assert answers[pane].text == answer(random_vlm(), p, SAMPLE.image, SAMPLE.question, LONG).text
+    going = [i for i, a in enumerate(alone) if a.tokens > 1]
+    assert sorted(panes[:5]) == [0, 1, 2, 3, 4] and panes[5 : 5 + len(going)] == going  # first tokens as they come
+    prompts = 1 + len({p.kept if p else () for p in plans})  # and one for what the layers are handed
+    assert rows[:prompts] == [1] * prompts
+    if in_step:
+        by_step = [sum(a.tokens > n for a in alone) for n in range(1, max(a.tokens for a in alone))]
+        assert rows[prompts:] == by_step
+    else:
+        assert rows[prompts:] == [1] * sum(a.tokens - 1 for a in alone)
+    for event in events:
+        if isinstance(event, PaneDone):
+            expected, found = alone[event.pane], event.answer
+            assert [e.token_id for e in found.events] == [e.token_id for e in expected.events]
+            for ours, theirs in zip(found.events, expected.events, strict=True):
+                assert [p for _, p in ours.top] == pytest.approx([p for _, p in theirs.top], rel=1e-4)
+            same = ("plan", "text", "stopped", "kv_bytes", "weights_bytes")
+            assert [getattr(found, n) for n in same] == [getattr(expected, n) for n in same]
+
+
+def test_large_layers_take_turns_on_a_cpu_in_single_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    vlm = random_vlm()
+    assert steps.pays(vlm.model)
+    monkeypatch.setattr(steps, "LARGE_LAYER", vlm.spec.layer_parameters[0] - 1)
+    assert not steps.pays(vlm.model)
+    assert steps.pays(copy.deepcopy(vlm.model).to(torch.bfloat16))
 
 
 def test_leaving_the_loop_stops_the_work_within_a_token() -> None:
@@ -184,14 +225,14 @@ def test_leaving_the_loop_stops_the_work_within_a_token() -> None:
 
 
 def test_a_cancelled_request_computes_no_further_token() -> None:
-    """Cancelled from inside its third forward pass: that token is the last, in all panes together."""
+    """Cancelled from inside the first step after both prefills: its first token is the last, in all panes together."""
     vlm = random_vlm()
     engine = Engine(lambda _model: vlm)
     calls: list[int] = []
 
     def cancel(*_: object) -> None:
         calls.append(1)
-        if len(calls) == 3:
+        if len(calls) == 4:  # one for what the layers are handed, and one for each prefill, went before
             ticket.cancel()
 
     handle = vlm.model.lm_head.register_forward_hook(cancel)
@@ -200,7 +241,7 @@ def test_a_cancelled_request_computes_no_further_token() -> None:
         events = list(ticket.events())
     finally:
         handle.remove()
-    assert len(calls) == 3 and [e.pane for e in events] == [0, 1, 0]
+    assert len(calls) == 4 and len(events) == 3 and [e.pane for e in events][2] == 0
 
 
 def test_sessions_share_one_model_and_get_their_own_answers() -> None:

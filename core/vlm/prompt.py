@@ -1,0 +1,148 @@
+"""What comes before the first new token: a question made ready for any number of plans, and their forwards over it.
+
+The forwards are shared along the trie: the walk calls the layers with a cache of which only the place of the layer at
+hand is fresh; what it fills in is kept with the state, so that behind a plan's last layer the cache is the one that the
+plan's own forward would have made.
+"""
+
+import copy
+import inspect
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from weakref import WeakSet
+
+import torch
+from PIL import Image
+from torch import Tensor
+from transformers import DynamicCache, PreTrainedModel
+
+from core.pruning.trie import Kept, shared_layers, walk
+from core.vlm.encoding import encode_prompts
+from core.vlm.loading import VLM, decoder_layers
+from core.vlm.tape import Tail, tape_forward
+from core.vlm.view import pruned_view
+
+Node = tuple[Tensor, tuple[Any, ...]]  # (1, T, D) state, what each kept layer so far has cached
+
+WARM: WeakSet[PreTrainedModel] = WeakSet()  # models that have made a forward over a prompt in this process
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A question made ready for any number of plans: tokens, positions, and the image's features computed once."""
+
+    question: str
+    tokens: Tensor  # (1, T)
+    kwargs: dict[str, Any]
+    seconds: float = 0.0  # spent on this, part of every plan's time to first token
+    warm: bool = True  # the model had generated before
+
+
+@dataclass(frozen=True)
+class Prefill:
+    """A plan's forward over the prompt.
+
+    Attributes:
+        logits: (V,) float32, of the first new token.
+        cache_layers: what each kept layer has cached; the holder's own.
+        layer_passes: decoder layer calls on top of what earlier plans of the same walk had made.
+    """
+
+    logits: Tensor
+    cache_layers: Sequence[Any]
+    layer_passes: int
+
+
+def prepare_prompt(vlm: VLM, image: Image.Image | None, question: str) -> Prompt:
+    """Encode a question and run vision tower and projector, which no plan touches."""
+    began = time.perf_counter()
+    prompt = prompt_of(vlm.model, encode_prompts(vlm, [question], [image]), question)
+    return replace(prompt, seconds=time.perf_counter() - began, warm=vlm.model in WARM)
+
+
+def prompt_of(model: PreTrainedModel, inputs: dict[str, Tensor], question: str = "") -> Prompt:
+    """What `generate` does before its first forward, in its order; on a view, since M-RoPE models keep state there."""
+    view = pruned_view(model, ())
+    tokens = inputs["input_ids"]
+    kwargs: dict[str, Any] = {k: v for k, v in inputs.items() if k != "input_ids"}
+    with torch.inference_mode():
+        if "position_ids" in inspect.signature(view.forward).parameters:
+            kwargs["position_ids"] = view._prepare_position_ids_for_generation(tokens, kwargs)
+        if view._supports_mm_encoder_outputs():
+            kwargs = view._prepare_multimodal_encoder_kwargs_for_generation(kwargs)
+    return Prompt(question, tokens, kwargs)
+
+
+def prefills(
+    model: PreTrainedModel, kept: Sequence[Kept], prompt: Prompt, tail: Tail | None = None
+) -> Iterator[tuple[int, Prefill]]:
+    """(Index of a plan, its forward over the prompt), each as soon as it is made; in the order of the trie.
+
+    Plans are walked one by one where there is nothing to share: one plan, or a family whose layers are handed no cache.
+
+    Args:
+        tail: of the model, if it is at hand.
+    """
+    shared = _shared(model, kept, prompt, tail) if len(kept) > 1 else None
+    for index, prefill in shared or ((i, _alone(model, k, prompt)) for i, k in enumerate(kept)):
+        WARM.add(model)
+        yield index, prefill
+
+
+def empty_cache(model: PreTrainedModel) -> DynamicCache:
+    return DynamicCache(config=model.config.get_text_config(decoder=True))
+
+
+def view_of(model: PreTrainedModel, kept: Kept) -> PreTrainedModel:
+    return pruned_view(model, set(range(len(decoder_layers(model)))) - set(kept))
+
+
+def _first_inputs(view: PreTrainedModel, prompt: Prompt, cache: DynamicCache) -> dict[str, Any]:
+    return view.prepare_inputs_for_generation(
+        prompt.tokens, is_first_iteration=True, use_cache=True, past_key_values=cache, **prompt.kwargs
+    )
+
+
+def _alone(model: PreTrainedModel, kept: Kept, prompt: Prompt) -> Prefill:
+    view = view_of(model, kept)
+    cache = empty_cache(view)
+    with torch.inference_mode():
+        out = view(**_first_inputs(view, prompt, cache), logits_to_keep=1, return_dict=True)
+        return Prefill(out.logits[0, -1].float(), cache.layers, len(kept))
+
+
+def _shared(
+    model: PreTrainedModel, kept: Sequence[Kept], prompt: Prompt, tail: Tail | None
+) -> Iterator[tuple[int, Prefill]] | None:
+    """None: this family's layers are handed no cache."""
+    view, layers = pruned_view(model, ()), decoder_layers(model)
+    cache, blank = empty_cache(view), empty_cache(view)
+    with torch.inference_mode():
+        tape = tape_forward(view, _first_inputs(view, prompt, cache), min(shared_layers(kept), len(layers) - 1))
+    if any(all(value is not cache for value in kwargs.values()) for _, kwargs in tape.arguments):
+        return None
+    tail = tail or Tail(model)
+    calls = tape.start
+
+    @torch.inference_mode()
+    def step(index: int, before: Node, _last: bool) -> Node:
+        nonlocal calls
+        calls += 1
+        cache.layers[index] = copy.deepcopy(blank.layers[index])
+        state = tape.run(layers[index], index, before[0])
+        return state, (*before[1], cache.layers[index])
+
+    def made() -> Iterator[tuple[int, Prefill]]:
+        nonlocal calls
+        for (state, filled), plans in walk(kept, (tape.state, tuple(cache.layers[: tape.start])), tape.start, step):
+            with torch.inference_mode():
+                logits = tail.logits(state[0, -1:])[0].to(prompt.tokens.device)
+            for index in plans:
+                with torch.inference_mode():
+                    own = copy.deepcopy(filled)  # decoding writes into it, and other plans hold the same
+                yield index, Prefill(logits, own, calls)
+                calls = 0
+
+    return made()
