@@ -488,7 +488,8 @@ def sweep(
         typer.Option(help="What scoring may take on top of the model, for each copy of it.", min=0.001, metavar="GIB"),
     ] = None,
     answer_batch: Annotated[
-        int, typer.Option(help="Free answers at once: more than 1 for a GPU that idles otherwise.", min=1, max=256)
+        int,
+        typer.Option(help="Free answers written at once, of all plans; 1: each by itself.", min=1, max=4096),
     ] = 1,
     device: DeviceOption = "auto",
     progress_file: ProgressFileOption = None,

@@ -46,8 +46,8 @@ def recipes(
     ] = 0,
     answer_batch: Annotated[
         int,
-        typer.Option(help="Items asked at once; 1: plans share each prompt.", min=1, max=256),
-    ] = 16,
+        typer.Option(help="Free answers written at once, of all plans; 0: as many as fit.", min=0, max=4096),
+    ] = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Recipes of sweeps; of one: budgets, plans, items, expected GPU hours (an estimate) and the commands to type."""

@@ -8,7 +8,7 @@ its bytes do, and never less than Python needs to launch it.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import inf
 from typing import Any
 
@@ -35,7 +35,8 @@ class Assumptions:
         gold_tokens: of a gold answer.
         answer_tokens: mean length of an answer; 0: every answer runs to its benchmark's limit, as a pruned model's
             often does.
-        answer_batch: items that are asked at once; above 1 plans share no prefill (core/vlm/batched_answers.py).
+        answer_batch: answers that are written at once, those of all plans to an item and to as many items as there is
+            room for (core/vlm/in_step.py); 0: as many as the GPU holds, which the estimate then states.
     """
 
     compute: float = 0.4
@@ -51,8 +52,10 @@ class Assumptions:
             raise RecipeError(
                 "shares of compute and bandwidth lie above 0 and up to 1, a layer's launch takes 0 ms or more"
             )
-        if min(self.prompt_tokens, self.gold_tokens, self.answer_batch) < 1 or self.answer_tokens < 0:
-            raise RecipeError("prompts, gold answers and batches are of one at least, answers of no less than 0 tokens")
+        if min(self.prompt_tokens, self.gold_tokens) < 1 or min(self.answer_tokens, self.answer_batch) < 0:
+            raise RecipeError(
+                "prompts and gold answers are of one token at least, answers and batches of no less than 0"
+            )
 
 
 @dataclass(frozen=True)
@@ -147,6 +150,8 @@ class _Counting:
         peak = gpu.half_flops if anatomy.bytes_per_parameter <= 2 else gpu.float_flops
         self.rate = assumptions.compute * peak  # FLOPs per second
         self.batch = self._batch_size(works)
+        if not assumptions.answer_batch:
+            self.given = replace(assumptions, answer_batch=max(1, self.batch))
 
     def estimate(self, works: Sequence[Work], calibration: Sequence[Work]) -> Estimate:
         layers = range(self.anatomy.n_layers)
@@ -169,15 +174,12 @@ class _Counting:
         prompt = self._prompt(work)
         forced = prompt + self.given.gold_tokens
         answer = min(self.given.answer_tokens or work.max_new_tokens, work.max_new_tokens)
-        # once to be answered, by all plans together or, in batches, by each; once to be teacher-forced, by all together
-        batch = self.given.answer_batch
-        asked = self.nodes if batch == 1 else [i for p in self.plans for i in p.kept]
-        pictures = (1 if batch == 1 else len(self.plans)) + 1
+        # once to be answered and once to be teacher-forced, by all plans together
         heads = self.anatomy.head_flops_per_token * len(self.plans) * (1 + self.given.gold_tokens)
-        outside = pictures * self._vision(work) + heads
-        prefill = outside / self.rate + self._layers_s(asked, prompt, batch)
+        outside = 2 * self._vision(work) + heads
+        prefill = outside / self.rate + self._layers_s(self.nodes, prompt, self._rows(work) // len(self.plans))
         prefill += self._layers_s(self.nodes, forced, self.batch)
-        flops = outside + sum(self._layer(i, prompt) for i in asked) + sum(self._layer(i, forced) for i in self.nodes)
+        flops = outside + sum(self._layer(i, tokens) for tokens in (prompt, forced) for i in self.nodes)
         steps = answer - 1  # the first token comes out of the prefill
         decode = steps * sum(self._step_s(plan, work, answer) for plan in self.plans) if steps else 0.0
         return Row(
@@ -189,25 +191,35 @@ class _Counting:
             decode_tokens=work.items * len(self.plans) * steps,
             prefill_hours=work.items * prefill / 3600,
             decode_hours=work.items * decode / 3600,
-            piece_items=free_chunk(work.max_new_tokens, self.given.answer_batch),
+            piece_items=free_chunk(work.max_new_tokens),
         )
 
     def _step_s(self, plan: PruningPlan, work: Work, answer: int) -> float:
-        """Seconds of one decoding step of one item: weights and cache are read, products are made, layers are launched.
+        """Seconds of one decoding step of one plan: weights and cache are read, products are made, layers are launched.
 
-        A batch reads its weights and launches its layers once for all its items.
+        Plans in step read the weights and launch the layers once for all of them; every layer counts there, since one
+        of them or another keeps it.
         """
         a, width = self.anatomy, self.anatomy.bytes_per_parameter
+        rows = self._rows(work)
         cost = estimate_cost(
-            a, plan, prompt_tokens=self.given.prompt_tokens, image_tokens=work.image_tokens, new_tokens=answer
+            a,
+            plan if rows == 1 else None,
+            prompt_tokens=self.given.prompt_tokens,
+            image_tokens=work.image_tokens,
+            new_tokens=answer,
         )
         # of the embeddings one row is read, unless they are the head as well
         read = cost.bytes.decoder + cost.bytes.head - (width * a.embedding_parameters if a.head_parameters else 0)
         return max(
-            (read / self.given.answer_batch + cost.kv_bytes) / (self.given.bandwidth * self.gpu.bandwidth),
+            (read / rows + cost.kv_bytes) / (self.given.bandwidth * self.gpu.bandwidth),
             cost.decode_flops_per_token.total / self.rate,
-            self.given.layer_s * len(plan.kept) / self.given.answer_batch,
+            self.given.layer_s * (len(plan.kept) if rows == 1 else a.n_layers) / rows,
         )
+
+    def _rows(self, work: Work) -> int:
+        """Answers in step: a piece holds no more of them."""
+        return min(self.given.answer_batch, len(self.plans) * free_chunk(work.max_new_tokens))
 
     def _prompt(self, work: Work) -> int:
         return self.given.prompt_tokens + work.image_tokens

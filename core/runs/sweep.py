@@ -157,7 +157,7 @@ def run_sweep(
     Args:
         vlm: the model, which is then used in this process, or the executor that holds it.
         chunk: items of a piece: what a kill can cost, once for each worker.
-        answer_batch: items that are asked at once where answers are written freely (`score_samples`).
+        answer_batch: answers that are written at once, where they are written freely (`score_samples`).
         should_stop: asked before each batch; what is finished by then is kept.
         scorer: stands in for `core.vlm.free_form.score_samples` in tests.
     Raises:
@@ -204,9 +204,9 @@ def run_sweep(
     return SweepReport(records, done, reused, done + left_out < total, time.monotonic() - started, problems)
 
 
-def free_chunk(max_new_tokens: int, answer_batch: int = 1) -> int:
-    """Items of a piece at most, where answers are written freely: a batch, or as many as are short enough."""
-    return max(answer_batch, FREE_TOKENS // max_new_tokens)
+def free_chunk(max_new_tokens: int) -> int:
+    """Items of a piece at most, where answers are written freely."""
+    return max(1, FREE_TOKENS // max_new_tokens)
 
 
 class Chosen(Sequence[Sample]):
@@ -259,7 +259,7 @@ class _BenchmarkSweep:
         # a ranking's view of what is dropped; a domain of the user's own may not be in the atlas
         similarity = atlas.mean(items.domain) if items.domain in atlas.domains else np.full(atlas.n_layers, np.nan)
         free = {"metric": items.metric, "max_new_tokens": items.max_new_tokens, "answer_batch": answer_batch}
-        self.options, self.answer_batch = free if items.max_new_tokens else {}, answer_batch
+        self.options = free if items.max_new_tokens else {}
         created = datetime.now(UTC).isoformat(timespec="seconds")
         empty = (None,) * len(self.item_ids)
         self.blank = [
@@ -319,7 +319,7 @@ class _BenchmarkSweep:
     def pieces(self, chunk: int, number: int) -> Iterator[Piece]:
         """What is still to score: item chunk by item chunk, plans grouped by what they lack of it."""
         if self.options:
-            chunk = min(chunk, free_chunk(self.items.max_new_tokens, self.answer_batch))
+            chunk = min(chunk, free_chunk(self.items.max_new_tokens))
         for start in range(0, len(self.item_ids), chunk):
             groups: dict[tuple[int, ...], list[PruningPlan]] = {}
             for plan_id, plan in self.distinct.items():

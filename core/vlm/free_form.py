@@ -1,20 +1,25 @@
-"""Free-form answers of many plans: the prompt's prefill is shared along the trie, then each decodes on its view."""
+"""Free-form answers of many plans: the prompt's prefill is shared along the trie, then they are decoded,
+several in step if asked."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from itertools import islice
 
 import numpy as np
 
 from core.data.samples import Sample
 from core.data.scoring import Gold, failure_kind, score_answer
+from core.errors import MemoryLimitError
 from core.pruning.plan import PruningPlan
-from core.runs.records import Answer, GenerationConfig, ItemAnswer
-from core.vlm.batched_answers import answer_batches
+from core.pruning.trie import Kept
+from core.runs.records import GenerationConfig, ItemAnswer, PaneDone
+from core.vlm.encoding import sample_batches
 from core.vlm.forest import PlanScores, check_plans, score_plans
-from core.vlm.generation import stream_answer
+from core.vlm.generation import stream_answers
 from core.vlm.loading import VLM
-from core.vlm.prompt import prefills, prepare_prompt
+from core.vlm.memory import out_of_memory
+from core.vlm.prompt import prefills, prepare_prompts
+from core.vlm.shortage import release
 from core.vlm.similarity import Progress
 from core.vlm.tape import Tail
 
@@ -34,7 +39,7 @@ class PlanAnswers:
 
     Attributes:
         answers: by plan and sample; None where a stop came first.
-        layer_passes: decoder layer calls made for prompts; decoding comes on top.
+        layer_passes: decoder layer calls made for prompts, whose batches count once; decoding comes on top.
     """
 
     plans: tuple[PruningPlan, ...]
@@ -49,75 +54,95 @@ def answer_plans(
     samples: Sequence[Sample],
     config: GenerationConfig | None = None,
     *,
+    at_once: int = 1,
     progress: Progress | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> PlanAnswers:
     """Each plan's answer to each sample's question, the same as `core.vlm.generation.answer` gives.
 
-    One sample at a time. A family whose layers are not handed a cache is answered view by view.
+    A family whose layers are not handed a cache makes each plan's prefill by itself.
 
     Args:
-        progress: called with (samples done, samples in all) after each sample.
-        should_stop: asked before each answer; a sample that not every plan has answered is left out.
+        at_once: answers that are written in step, at most: those of all plans to a sample, and to as many samples as
+            there is room for. Halved whenever memory runs out. In half precision a row of a batch may round otherwise
+            than alone, so that a near tie can fall the other way.
+        progress: called with (samples done, samples in all).
+        should_stop: asked before each token; samples that not every plan has answered are left out.
     Raises:
         PlanError: a plan of another depth, or one that drops structural layers.
+        MemoryLimitError: not even one answer at a time fits.
     """
     check_plans(vlm, plans)
     distinct = list({p.kept: p for p in plans}.values())
-    tail, passes = Tail(vlm.model), 0
-    answered: list[dict[tuple[int, ...], PlanAnswer]] = []
-    for sample in samples:
-        said: dict[tuple[int, ...], PlanAnswer] = {}
-        prompt = prepare_prompt(vlm, sample.image, sample.question)
-        for index, prefill in prefills(vlm.model, [p.kept for p in distinct], prompt, tail):
-            if should_stop is not None and should_stop():
-                break
-            passes += prefill.layer_passes
-            *_, last = stream_answer(vlm, distinct[index], prompt, config, prefill=prefill)
-            assert isinstance(last, Answer)
-            tokens = tuple(event.token_id for event in last.events)
-            said[distinct[index].kept] = PlanAnswer(tokens, last.text, last.stopped)
-        if len(said) < len(distinct):
-            break
-        answered.append(said)
-        if progress is not None:
-            progress(len(answered), len(samples))
-    rest = (None,) * (len(samples) - len(answered))
-    answers = tuple((*(said[p.kept] for said in answered), *rest) for p in plans)
-    return PlanAnswers(tuple(plans), tuple(s.sample_id for s in samples), answers, passes)
-
-
-def answer_plans_batched(
-    vlm: VLM,
-    plans: Sequence[PruningPlan],
-    samples: Sequence[Sample],
-    config: GenerationConfig,
-    *,
-    batch_size: int,
-    progress: Progress | None = None,
-    should_stop: Callable[[], bool] | None = None,
-) -> PlanAnswers:
-    """What `answer_plans` gives for greedy answers, several samples at once.
-
-    Raises:
-        as `answer_plans`; MemoryLimitError: not even one sample at a time fits.
-    """
-    check_plans(vlm, plans)
-    distinct = list({p.kept: p for p in plans}.values())
-    answers: list[list[PlanAnswer | None]] = [[None] * len(samples) for _ in distinct]
-    done = passes = 0
     stop = should_stop or (lambda: False)
-    for rows, told in answer_batches(vlm, distinct, samples, config.max_new_tokens, batch_size, stop):
-        for mine, theirs in zip(answers, told, strict=True):
-            for row, said in zip(rows, theirs, strict=True):
-                mine[row] = PlanAnswer(*said)
-        passes += sum(len(p.kept) for p in distinct)
+    tail, passes, done = Tail(vlm.model), 0, 0
+    answers: dict[Kept, list[PlanAnswer | None]] = {p.kept: [None] * len(samples) for p in distinct}
+    waiting = list(sample_batches(samples, max(1, len(samples))))[::-1]
+    while waiting and not stop():
+        rows, most = waiting.pop(), max(1, at_once // len(distinct))
+        if len(rows) > most:
+            waiting += [rows[most:], rows[:most]]
+            continue
+        found = None
+        try:
+            found = _answers(vlm, tail, distinct, [samples[i] for i in rows], config, at_once // len(rows), stop)
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+            if at_once == 1:
+                raise MemoryLimitError(
+                    "not even one answer at a time fits: free some memory, or load the model in a smaller dtype or on "
+                    "a larger device"
+                ) from error
+        if found is None:
+            # here, not in the except clause: the error holds on to what the failed attempt had allocated
+            release()
+            at_once //= 2
+            waiting.append(rows)
+            continue
+        said, calls = found
+        passes += calls
+        if len(said) < len(distinct) * len(rows):
+            break
+        for (kept, place), answer in said.items():
+            answers[kept][rows[place]] = answer
         done += len(rows)
         if progress is not None:
             progress(done, len(samples))
-    order = [next(i for i, d in enumerate(distinct) if d.kept == p.kept) for p in plans]
-    rows_of = tuple(tuple(answers[i]) for i in order)
-    return PlanAnswers(tuple(plans), tuple(s.sample_id for s in samples), rows_of, passes)
+    return PlanAnswers(
+        tuple(plans), tuple(s.sample_id for s in samples), tuple(tuple(answers[p.kept]) for p in plans), passes
+    )
+
+
+def _answers(
+    vlm: VLM,
+    tail: Tail,
+    plans: Sequence[PruningPlan],
+    samples: Sequence[Sample],
+    config: GenerationConfig | None,
+    at_once: int,
+    stop: Callable[[], bool],
+) -> tuple[dict[tuple[Kept, int], PlanAnswer], int]:
+    """(What each plan said to each sample, layer calls over the prompts); incomplete if a stop came before.
+
+    Args:
+        at_once: plans in step.
+    """
+    said: dict[tuple[Kept, int], PlanAnswer] = {}
+    passes = 0
+    prompt = prepare_prompts(vlm, [s.image for s in samples], [s.question for s in samples])
+    made = prefills(vlm.model, [p.kept for p in plans], prompt, tail)
+    while group := list(islice(made, at_once)):
+        passes += sum(prefill.layer_passes for _, prefill in group)
+        chosen = [plans[number] for number, _ in group]
+        for event in stream_answers(vlm, chosen, prompt, config, [prefill for _, prefill in group]):
+            if isinstance(event, PaneDone):
+                plan, place = divmod(event.pane, len(samples))
+                tokens = tuple(e.token_id for e in event.answer.events)
+                said[chosen[plan].kept, place] = PlanAnswer(tokens, event.answer.text, event.answer.stopped)
+            if stop():
+                return said, passes
+    return said, passes
 
 
 def score_samples(
@@ -138,8 +163,7 @@ def score_samples(
         metric: of `core.data.scoring`.
         max_new_tokens: answers are written greedily, up to so many tokens, and judged by the metric; 0: exact match
             with the gold answer teacher-forced (`score_plans`), which needs no decoding.
-        answer_batch: 1: one sample at a time, whose prefill all plans share; more: so many at once, plan by plan
-            (core/vlm/batched_answers.py), which is faster where a GPU would idle.
+        answer_batch: answers that are written at once (`answer_plans`).
         memory_bytes: what teacher forcing may take on top of the model.
     Returns:
         Outcomes, with the answers if they were written; the gold NLL is teacher-forced either way. Samples that a stop
@@ -147,8 +171,8 @@ def score_samples(
     """
     if not max_new_tokens:
         return score_plans(vlm, plans, samples, memory_bytes=memory_bytes, progress=progress, should_stop=should_stop)
-    ask = answer_plans if answer_batch == 1 else partial(answer_plans_batched, batch_size=answer_batch)
-    said = ask(vlm, plans, samples, GenerationConfig(max_new_tokens), progress=progress, should_stop=should_stop)
+    config = GenerationConfig(max_new_tokens)
+    said = answer_plans(vlm, plans, samples, config, at_once=answer_batch, progress=progress, should_stop=should_stop)
     reached = [i for i, answer in enumerate(said.answers[0]) if answer is not None]
     forced = score_plans(vlm, plans, [samples[i] for i in reached], memory_bytes=memory_bytes)
     nll = np.full((len(plans), len(samples)), np.nan)

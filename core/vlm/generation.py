@@ -16,7 +16,6 @@ from transformers import PreTrainedModel
 
 from core.errors import PlanError
 from core.pruning.plan import PruningPlan
-from core.pruning.trie import Kept
 from core.runs.records import Answer, GenerationConfig, PaneDone, TokenEvent
 from core.vlm.encoding import end_token_ids
 from core.vlm.in_step import InStep, cached_bytes, pays
@@ -33,9 +32,12 @@ def stream_answers(
 ) -> Iterator[TokenEvent | PaneDone]:
     """Token events of one answer for each plan (None is the full model), in turn, and each finished Answer.
 
+    To several questions at once, pane i is question i % B under plan i // B.
+
     The prompt's forward is shared along the trie, and each decoder layer then runs once a token for all plans that keep
     it; so the answers' times are those of all of them together. An answer that ends leaves the others to go on. Closing
     the iterator early stops the work within one token. Streams share nothing, so that any number may be interleaved.
+    Plans that sample draw with the same random numbers, so that what differs is the plans' doing.
 
     Args:
         prefilled: the plans' forwards over the prompt, if they have been made; this stream then owns them.
@@ -46,23 +48,26 @@ def stream_answers(
     for plan in plans:
         if plan is not None and plan.n_layers != vlm.spec.n_layers:
             raise PlanError(f"the plan is for {plan.n_layers} layers, {vlm.spec.model_id} has {vlm.spec.n_layers}")
-    weights = _Weights(vlm.model)
-    panes = [_Pane(vlm, number, plan, prompt, config, weights) for number, plan in enumerate(plans)]
+    n, weights = len(prompt.questions), _Weights(vlm.model)
+    panes = [_Pane(vlm, number, plans[number // n], prompt, config, weights) for number in range(len(plans) * n)]
     peak = _Peak(vlm.model)
-    caches: dict[int, Sequence[Any]] = {}
-    made = iter(enumerate(prefilled)) if prefilled else prefills(vlm.model, [pane.kept for pane in panes], prompt)
+    caches: dict[int, Sequence[Any]] = {}  # of each plan
+    kept = [plan.kept if plan else tuple(range(vlm.spec.n_layers)) for plan in plans]
+    made = iter(enumerate(prefilled)) if prefilled else prefills(vlm.model, kept, prompt)
     while (found := peak.during(next, made, None)) is not None:
         number, prefill = found
         caches[number] = prefill.cache_layers
-        yield panes[number].take(prefill.logits, peak.bytes)
-        if panes[number].stopped:
-            yield panes[number].done(sum(map(cached_bytes, caches[number])))
-    going = [pane for pane in panes if not pane.stopped]
-    groups = [
-        (group, InStep(vlm.model, prompt, [pane.kept for pane in group], [caches.pop(pane.number) for pane in group]))
-        for group in ([going] if pays(vlm.model) else [[pane] for pane in going])
-        if group
-    ]
+        for row, pane in enumerate(panes[number * n : (number + 1) * n]):
+            yield pane.take(prefill.logits[row], peak.bytes)
+            if pane.stopped:
+                yield pane.done(sum(map(cached_bytes, prefill.cache_layers)) // n)
+    going = [i for i in range(len(plans)) if not all(pane.stopped for pane in panes[i * n : (i + 1) * n])]
+    together = [going] if pays(vlm.model, len(going) * n) else [[i] for i in going]
+    groups = []
+    for numbers in together if going else []:
+        steps = InStep(vlm.model, prompt, [kept[i] for i in numbers], [caches.pop(i) for i in numbers])
+        groups.append((_left(steps, [pane for i in numbers for pane in panes[i * n : (i + 1) * n]]), steps))
+    caches.clear()
     while groups:
         for group, steps in groups:
             logits = peak.during(steps.logits, [pane.ids[-1] for pane in group])
@@ -70,11 +75,15 @@ def stream_answers(
                 yield pane.take(logits[row], peak.bytes)
                 if pane.stopped:
                     yield pane.done(steps.cache_bytes(row))
-            left = [row for row, pane in enumerate(group) if not pane.stopped]
-            if 0 < len(left) < len(group):
-                steps.keep(left)
-            group[:] = [group[row] for row in left]
-        groups = [(group, steps) for group, steps in groups if group]
+        groups = [(left, steps) for group, steps in groups if (left := _left(steps, group))]
+
+
+def _left(steps: InStep, group: "list[_Pane]") -> "list[_Pane]":
+    """The answers that go on, as the rows that stay."""
+    rows = [row for row, pane in enumerate(group) if not pane.stopped]
+    if 0 < len(rows) < len(group):
+        steps.keep(rows)
+    return [group[row] for row in rows]
 
 
 def stream_answer(
@@ -103,14 +112,16 @@ class _Pane:
     ):
         self.number, self.plan, self.prompt, self.config, self.vlm = number, plan, prompt, config, vlm
         self._weights = weights
-        self.kept: Kept = plan.kept if plan else tuple(range(vlm.spec.n_layers))
         self.ids: list[int] = []
         self.stopped = ""  # end | length
         self._began = time.perf_counter() - prompt.seconds
         self._ends = end_token_ids(vlm.model)
         self._generator = torch.Generator(vlm.device).manual_seed(config.seed)
         self._events: list[TokenEvent] = []
-        self._shown, self._peak = "", 0
+        # text is decoded from the last tokens on, behind those before them: alone, words may lose the space before them
+        self._before: list[int] = []
+        self._pending: list[int] = []
+        self._peak = 0
 
     def take(self, logits: Tensor, peak: int | None) -> TokenEvent:
         """Choose the next token from its (V,) logits."""
@@ -122,10 +133,13 @@ class _Pane:
             self.stopped = "end"
         elif len(self.ids) == self.config.max_new_tokens:
             self.stopped = "length"
-        text = tokenizer.decode(self.ids, skip_special_tokens=True)
+        self._pending.append(token)
+        text = tokenizer.decode([*self._before, *self._pending], skip_special_tokens=True)
+        before = tokenizer.decode(self._before, skip_special_tokens=True)
         # a character of several bytes is shown once it is whole
-        new = "" if text.endswith("\ufffd") and self.stopped != "end" else text[len(self._shown) :]
-        self._shown += new
+        new = "" if text.endswith("\ufffd") and self.stopped != "end" else text[len(before) :]
+        if new:
+            self._before, self._pending = self._pending, []
         top = _likeliest(tokenizer, logits, self.config.top) if self.config.top else ()
         self._events.append(TokenEvent(self.number, token, new, time.perf_counter() - self._began, top))
         return self._events[-1]
@@ -136,7 +150,7 @@ class _Pane:
         answer = Answer(
             model_id=self.vlm.spec.model_id,
             plan=self.plan,
-            question=self.prompt.question,
+            question=self.prompt.questions[self.number % len(self.prompt.questions)],
             text=self.vlm.processor.tokenizer.decode(self.ids, skip_special_tokens=True).strip(),
             tokens=len(self.ids),
             ttft_s=events[0].elapsed_s,
@@ -144,7 +158,7 @@ class _Pane:
             stopped=self.stopped,
             events=tuple(events),
             warm=self.prompt.warm,
-            weights_bytes=self._weights.kept(self.kept),
+            weights_bytes=self._weights.without(self.plan.dropped if self.plan else ()),
             kv_bytes=kv_bytes,
             peak_memory_bytes=self._peak or None,
         )
@@ -152,14 +166,14 @@ class _Pane:
 
 
 class _Weights:
-    """Bytes of parameters and buffers, by decoder layer and of all the rest."""
+    """Bytes of parameters and buffers."""
 
     def __init__(self, model: PreTrainedModel):
         self._layers = [_weigh(layer) for layer in decoder_layers(model)]
-        self._rest = _weigh(model) - sum(self._layers)
+        self._all = _weigh(model)
 
-    def kept(self, kept: Kept) -> int:
-        return self._rest + sum(self._layers[index] for index in kept)
+    def without(self, dropped: Sequence[int]) -> int:
+        return self._all - sum(self._layers[index] for index in dropped)
 
 
 def _weigh(module: nn.Module) -> int:
@@ -190,10 +204,12 @@ def _likeliest(tokenizer: Any, logits: Tensor, n: int) -> tuple[tuple[str, float
 def _choose(logits: Tensor, config: GenerationConfig, generator: torch.Generator) -> int:
     if config.temperature <= 0:
         return int(logits.argmax())
-    probabilities, order = (logits / config.temperature).softmax(-1).sort(descending=True)
-    # the smallest set of tokens whose probability reaches top_p
-    probabilities[probabilities.cumsum(-1) - probabilities >= config.top_p] = 0
-    return int(order[torch.multinomial(probabilities, 1, generator=generator)])
+    probabilities = (logits / config.temperature).softmax(-1)
+    falling, order = probabilities.sort(descending=True)
+    # the smallest set of tokens whose probability reaches top_p; drawn from in the order of the vocabulary, since that
+    # of the probabilities changes with their last digit
+    probabilities[order[falling.cumsum(-1) - falling >= config.top_p]] = 0
+    return int(torch.multinomial(probabilities, 1, generator=generator))
 
 
 def answer(

@@ -1,8 +1,9 @@
 """Decoding of several plans in step: each decoder layer runs once a token, for all plans that go through it.
 
 A forward over one new token reads every weight once, whether it is for one answer or for several, and on a GPU most of
-its time goes into starting kernels. So the answers of one prompt are the rows of one batch: a view of the layers that
-any of the plans keeps, in which the rows of a plan that dropped a layer keep their state as they pass it.
+its time goes into starting kernels. So the answers are the rows of one batch: a view of the layers that
+any of the plans keeps, in which the rows of a plan that dropped a layer keep their state as they pass it. Several
+questions at once are further rows.
 """
 
 import copy
@@ -20,10 +21,11 @@ from core.vlm.prompt import Prompt, empty_cache, view_of
 
 # parameters; three panes were 1.34 times as fast in step at 3.5 million, 1.05 at 15 and 0.97 at 46 (ARCHITECTURE.md)
 LARGE_LAYER = 16_000_000
+MANY_ROWS = 8  # from here on a row of such a product costs half of what it costs alone, or less
 
 
 class InStep:
-    """Answers to one prompt under several plans, a row each, all of the same length.
+    """Answers to B questions under P plans, a row for each of them, plan by plan.
 
     Where one plan is decoded alone, this is plain cached decoding of its view.
     """
@@ -32,7 +34,7 @@ class InStep:
     def __init__(self, model: PreTrainedModel, prompt: Prompt, kept: Sequence[Kept], caches: Sequence[Sequence[Any]]):
         """`caches`: what each kept layer of each plan has cached of the prompt; taken over."""
         self._model = model
-        self._tokens = prompt.tokens.expand(len(kept), -1)
+        self._tokens = prompt.tokens.repeat(len(kept), 1)
         held: dict[int, list[Any]] = {}
         for mine, layers in zip(kept, caches, strict=True):
             for index, layer in zip(mine, layers, strict=True):
@@ -40,22 +42,23 @@ class InStep:
         for index, layers in held.items():
             # a row that passes this layer has an entry, of the right length, which nothing reads
             here = iter(layers)
-            rows = [next(here) if index in mine else layers[0] for mine in kept]
-            held[index] = [rows[0] if len(rows) == 1 else _joined(rows)]
-        self._gather(list(kept), {index: layer for index, (layer,) in held.items()})
-        # masks, positions and token types: (1, T), or (n, 1, T) where positions are of several kinds
-        spread = {
-            name: value.expand(*value.shape[:-2], len(kept), -1)
+            parts = [next(here) if index in mine else layers[0] for mine in kept]
+            held[index] = [parts[0] if len(parts) == 1 else _joined(parts)]
+        rows = [mine for mine in kept for _ in prompt.questions]
+        self._gather(rows, {index: layer for index, (layer,) in held.items()})
+        # masks, positions and token types: (B, T), or (n, B, T) where positions are of several kinds
+        per_token = {
+            name: value.repeat(*[1] * (value.ndim - 2), len(kept), 1)
             for name, value in prompt.kwargs.items()
             if isinstance(value, Tensor) and value.ndim in (2, 3) and value.shape[-2:] == prompt.tokens.shape
         }
-        self._per_token = frozenset(spread)
-        kwargs = {**prompt.kwargs, **spread, "use_cache": True}
+        self._per_token = frozenset(per_token)
+        kwargs = {**prompt.kwargs, **per_token, "use_cache": True}
         self._kwargs = self._next(kwargs, BaseModelOutputWithPast(past_key_values=self._cache))
 
     @torch.inference_mode()
     def logits(self, tokens: Sequence[int]) -> Tensor:
-        """(P, V) float32 logits of what follows these tokens, one for each plan."""
+        """(rows, V) float32 logits of what follows these tokens, one for each row."""
         new = torch.tensor(tokens, device=self._tokens.device)[:, None]
         self._tokens = torch.cat([self._tokens, new], 1)
         inputs = self._view.prepare_inputs_for_generation(
@@ -99,15 +102,15 @@ class InStep:
         return self._view._update_model_kwargs_for_generation(out, kwargs)
 
 
-def pays(model: PreTrainedModel) -> bool:
-    """Whether plans are better decoded in step than by themselves, one token each in turn.
+def pays(model: PreTrainedModel, rows: int) -> bool:
+    """Whether so many plans are better decoded in step than by themselves, one token each in turn.
 
-    Everywhere but on a CPU in float32 with large layers, whose product with three rows costs three with one row: there,
-    what is computed for rows that only pass a layer costs more than the calls that are saved.
+    Everywhere but on a CPU in float32 with large layers, whose product with up to four rows costs almost as much as one
+    product a row: there, what is computed for rows that only pass a layer costs more than the calls that are saved.
     """
     layer = decoder_layers(model)[0]
     first = next(layer.parameters())
-    slow = first.device.type == "cpu" and first.dtype == torch.float32
+    slow = first.device.type == "cpu" and first.dtype == torch.float32 and rows < MANY_ROWS
     return not slow or sum(p.numel() for p in layer.parameters()) <= LARGE_LAYER
 
 
@@ -118,7 +121,7 @@ def cached_bytes(layer: Any) -> int:
 
 
 def _passing(through: Tensor) -> Any:
-    """A forward hook of a layer by which only these rows, (P,) bool, go through it."""
+    """A forward hook of a layer by which only some rows, (rows,) bool, go through it."""
 
     def hook(_layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Any:
         before = args[0] if args else kwargs["hidden_states"]

@@ -1,4 +1,4 @@
-"""What comes before the first new token: a question made ready for any number of plans, and their forwards over it.
+"""What comes before the first new token: questions made ready for any number of plans, and their forwards over them.
 
 The forwards are shared along the trie: the walk calls the layers with a cache of which only the place of the layer at
 hand is fresh; what it fills in is kept with the state, so that behind a plan's last layer the cache is the one that the
@@ -24,17 +24,17 @@ from core.vlm.loading import VLM, decoder_layers
 from core.vlm.tape import Tail, tape_forward
 from core.vlm.view import pruned_view
 
-Node = tuple[Tensor, tuple[Any, ...]]  # (1, T, D) state, what each kept layer so far has cached
+Node = tuple[Tensor, tuple[Any, ...]]  # (B, T, D) state, what each kept layer so far has cached
 
 WARM: WeakSet[PreTrainedModel] = WeakSet()  # models that have made a forward over a prompt in this process
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """A question made ready for any number of plans: tokens, positions, and the image's features computed once."""
+    """Questions made ready for any number of plans: tokens, positions, and the images' features computed once."""
 
-    question: str
-    tokens: Tensor  # (1, T)
+    questions: tuple[str, ...]
+    tokens: Tensor  # (B, T), padded on the left, so that all answers begin at one place
     kwargs: dict[str, Any]
     seconds: float = 0.0  # spent on this, part of every plan's time to first token
     warm: bool = True  # the model had generated before
@@ -45,7 +45,7 @@ class Prefill:
     """A plan's forward over the prompt.
 
     Attributes:
-        logits: (V,) float32, of the first new token.
+        logits: (B, V) float32, of the first new token of each answer.
         cache_layers: what each kept layer has cached; the holder's own.
         layer_passes: decoder layer calls on top of what earlier plans of the same walk had made.
     """
@@ -57,12 +57,18 @@ class Prefill:
 
 def prepare_prompt(vlm: VLM, image: Image.Image | None, question: str) -> Prompt:
     """Encode a question and run vision tower and projector, which no plan touches."""
+    return prepare_prompts(vlm, [image], [question])
+
+
+def prepare_prompts(vlm: VLM, images: Sequence[Image.Image | None], questions: Sequence[str]) -> Prompt:
+    """Several questions at once; either all or none have an image."""
     began = time.perf_counter()
-    prompt = prompt_of(vlm.model, encode_prompts(vlm, [question], [image]), question)
+    inputs = encode_prompts(vlm, questions, images, padding_side="left")
+    prompt = prompt_of(vlm.model, inputs, tuple(questions))
     return replace(prompt, seconds=time.perf_counter() - began, warm=vlm.model in WARM)
 
 
-def prompt_of(model: PreTrainedModel, inputs: dict[str, Tensor], question: str = "") -> Prompt:
+def prompt_of(model: PreTrainedModel, inputs: dict[str, Tensor], questions: tuple[str, ...] = ("",)) -> Prompt:
     """What `generate` does before its first forward, in its order; on a view, since M-RoPE models keep state there."""
     view = pruned_view(model, ())
     tokens = inputs["input_ids"]
@@ -72,7 +78,7 @@ def prompt_of(model: PreTrainedModel, inputs: dict[str, Tensor], question: str =
             kwargs["position_ids"] = view._prepare_position_ids_for_generation(tokens, kwargs)
         if view._supports_mm_encoder_outputs():
             kwargs = view._prepare_multimodal_encoder_kwargs_for_generation(kwargs)
-    return Prompt(question, tokens, kwargs)
+    return Prompt(questions, tokens, kwargs)
 
 
 def prefills(
@@ -110,7 +116,7 @@ def _alone(model: PreTrainedModel, kept: Kept, prompt: Prompt) -> Prefill:
     cache = empty_cache(view)
     with torch.inference_mode():
         out = view(**_first_inputs(view, prompt, cache), logits_to_keep=1, return_dict=True)
-        return Prefill(out.logits[0, -1].float(), cache.layers, len(kept))
+        return Prefill(out.logits[:, -1].float(), cache.layers, len(kept))
 
 
 def _shared(
@@ -138,7 +144,7 @@ def _shared(
         nonlocal calls
         for (state, filled), plans in walk(kept, (tape.state, tuple(cache.layers[: tape.start])), tape.start, step):
             with torch.inference_mode():
-                logits = tail.logits(state[0, -1:])[0].to(prompt.tokens.device)
+                logits = tail.logits(state[:, -1]).to(prompt.tokens.device)
             for index in plans:
                 with torch.inference_mode():
                     own = copy.deepcopy(filled)  # decoding writes into it, and other plans hold the same

@@ -104,7 +104,7 @@ def test_cached_greedy_tokens_equal_uncached_ones(family: str, model: PreTrained
         assert torch.equal(cached, view.generate(**batch, **options, use_cache=False)), dropped
         kept = tuple(i for i in range(N_LAYERS) if i not in dropped)
         ((_, prefill),) = prefills(model, [kept], prompt)
-        steps, logits = InStep(model, prompt, [kept], [prefill.cache_layers]), prefill.logits
+        steps, logits = InStep(model, prompt, [kept], [prefill.cache_layers]), prefill.logits[0]
         for expected in cached[0, batch["input_ids"].shape[1] :].tolist():
             found = logits.clone()
             found[SPECIAL] = -torch.inf

@@ -17,9 +17,9 @@ from core.errors import MemoryLimitError, PlanError
 from core.pruning.plan import PruningPlan
 from core.pruning.trie import trie_layers
 from core.runs.records import GenerationConfig
-from core.vlm import batched_answers, prompt
+from core.vlm import in_step, prompt
 from core.vlm.forest import score_plans
-from core.vlm.free_form import PlanAnswer, answer_plans, answer_plans_batched, score_samples
+from core.vlm.free_form import PlanAnswer, answer_plans, score_samples
 from core.vlm.generation import answer
 from core.vlm.loading import load_vlm
 from tests.checkpoints import write_qwen
@@ -65,7 +65,7 @@ def test_a_family_without_a_cache_in_its_layers_is_answered_view_by_view(monkeyp
 def test_a_sample_that_a_stop_interrupts_is_left_out() -> None:
     asked: list[int] = []
     said = answer_plans(
-        random_vlm(), plans_of(), some_samples(3), GREEDY, should_stop=lambda: len(asked) > 8 or bool(asked.append(1))
+        random_vlm(), plans_of(), some_samples(3), GREEDY, should_stop=lambda: len(asked) > 50 or bool(asked.append(1))
     )
     assert [[a is None for a in row] for row in said.answers] == [[False, True, True]] * len(DROPS)
 
@@ -118,61 +118,66 @@ def test_the_embedded_model_answers_as_before() -> None:
 # ------------------------------------------------------------------------------------------------ several at once
 
 
-def test_answers_at_once_are_those_of_one_at_a_time() -> None:
-    plans, samples = plans_of(), some_samples(7)
-    one_by_one = answer_plans(random_vlm(), plans, samples, GREEDY)
-    for size in (2, 7):
-        together = answer_plans_batched(random_vlm(), plans, samples, GREEDY, batch_size=size)
-        assert together.answers == one_by_one.answers and together.sample_ids == one_by_one.sample_ids
+@pytest.mark.parametrize("config", [GREEDY, SAMPLED], ids=["greedy", "sampled"])
+def test_answers_in_step_are_those_of_one_at_a_time(config: GenerationConfig) -> None:
+    plans, samples = plans_of(), some_samples(4)
+    one_by_one = answer_plans(random_vlm(), plans, samples, config)
+    for size in (2, 4, 13, 99):
+        in_step = answer_plans(random_vlm(), plans, samples, config, at_once=size)
+        assert in_step.answers == one_by_one.answers
+        batches = -(-len(samples) // max(1, size // len(plans)))
+        assert in_step.layer_passes == batches * one_by_one.layer_passes // len(samples)
 
 
-def test_settings_of_a_checkpoint_do_not_reach_answers_at_once() -> None:
+def test_settings_of_a_checkpoint_do_not_reach_answers() -> None:
     """Some checkpoints state a penalty on repeats, or sampling, for `generate`."""
-    vlm, plans, samples = random_vlm(), plans_of(((1,),)), some_samples(3)
+    vlm, plans, samples = random_vlm(), plans_of(), some_samples(2)
     model = copy.copy(vlm.model)
     model.generation_config = copy.deepcopy(vlm.model.generation_config)
     model.generation_config.update(repetition_penalty=9.0, do_sample=True, temperature=3.0, no_repeat_ngram_size=1)
-    other = replace(vlm, model=model)
-    found = answer_plans_batched(other, plans, samples, GREEDY, batch_size=3)
-    assert found.answers == answer_plans(vlm, plans, samples, GREEDY).answers
+    for at_once in (1, 3):
+        found = answer_plans(replace(vlm, model=model), plans, samples, GREEDY, at_once=at_once)
+        assert found.answers == answer_plans(vlm, plans, samples, GREEDY).answers
 
 
-def test_a_batch_that_is_stopped_is_left_out_and_those_before_it_stay() -> None:
+def test_a_stop_between_tokens_leaves_out_the_sample_at_hand() -> None:
     plans, samples, asked = plans_of(), some_samples(4), []
-    per_batch = len(plans) * (GREEDY.max_new_tokens + 1) + 2
+    events = len(plans) * (GREEDY.max_new_tokens + 1)  # of a sample: tokens, and what is made of them
     scores = score_samples(
         random_vlm(),
         plans,
         samples,
         metric="exact_match",
         max_new_tokens=GREEDY.max_new_tokens,
-        answer_batch=2,
-        should_stop=lambda: bool(asked.append(1)) or len(asked) > per_batch + 3,
+        answer_batch=4,
+        should_stop=lambda: bool(asked.append(1)) or len(asked) > 2 * events + 5,
     )
     assert scores.answers is not None
     assert [[a is None for a in row] for row in scores.answers] == [[False, False, True, True]] * len(plans)
     assert np.isnan(scores.gold_nll).tolist() == [[False, False, True, True]] * len(plans)
 
 
-def test_a_batch_that_does_not_fit_is_halved(monkeypatch: pytest.MonkeyPatch) -> None:
-    plans, samples, sizes = plans_of(((), (1,))), some_samples(5), []
-    told = batched_answers._told
+def test_fewer_plans_go_in_step_when_memory_runs_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    plans, samples, sizes = plans_of(), some_samples(3), []
+    begin = in_step.InStep.__init__
 
     def with_room_for(most: int) -> Any:
-        def ask(vlm: Any, plans: Any, samples: Any, *rest: Any) -> Any:
-            sizes.append(len(samples))
-            if len(samples) > most:
+        def start(self: Any, model: Any, prompt: Any, kept: Any, caches: Any) -> None:
+            sizes.append(len(kept))
+            if len(kept) > most:
                 raise torch.OutOfMemoryError("CUDA out of memory")
-            return told(vlm, plans, samples, *rest)
+            begin(self, model, prompt, kept, caches)
 
-        return ask
+        return start
 
-    monkeypatch.setattr(batched_answers, "_told", with_room_for(2))
-    found = answer_plans_batched(random_vlm(), plans, samples, GREEDY, batch_size=5)
-    assert sizes == [5, 2, 3, 1, 2] and found.answers == answer_plans(random_vlm(), plans, samples, GREEDY).answers
-    monkeypatch.setattr(batched_answers, "_told", with_room_for(0))
-    with pytest.raises(MemoryLimitError, match="not even one sample"):
-        answer_plans_batched(random_vlm(), plans, samples, GREEDY, batch_size=2)
+    expected = answer_plans(random_vlm(), plans, samples, GREEDY)
+    monkeypatch.setattr(in_step.InStep, "__init__", with_room_for(2))
+    found = answer_plans(random_vlm(), plans, samples, GREEDY, at_once=6)
+    assert found == expected
+    assert sizes == [6, 3, *[1, 1, 1, 1, 1, 1] * 3]
+    monkeypatch.setattr(in_step.InStep, "__init__", with_room_for(0))
+    with pytest.raises(MemoryLimitError, match="not even one answer"):
+        answer_plans(random_vlm(), plans, samples, GREEDY, at_once=2)
 
 
 @pytest.mark.parametrize("family", ["qwen2_5_vl", "qwen3_vl"])
@@ -185,5 +190,6 @@ def test_real_families_answer_at_once_as_one_at_a_time(family: str, tmp_path: Pa
     samples = [Sample(f"s{i}", "math", "t", question, "7", image) for i, (question, image) in enumerate(asked)]
     plans = [PruningPlan(vlm.spec.model_id, 6, d) for d in ((), (3,), (2, 4))]
     config = GenerationConfig(max_new_tokens=8)
-    found = answer_plans_batched(vlm, plans, samples, config, batch_size=4)
-    assert found.answers == answer_plans(vlm, plans, samples, config).answers
+    expected = answer_plans(vlm, plans, samples, config).answers
+    for size in (2, 3, 6, 99):
+        assert answer_plans(vlm, plans, samples, config, at_once=size).answers == expected

@@ -126,23 +126,23 @@ PLANS = [PruningPlan("toy", 3, ()), PruningPlan("toy", 3, (1,)), PruningPlan("to
 GIVEN = Assumptions(compute=0.5, bandwidth=0.5, layer_s=0.0, prompt_tokens=10, gold_tokens=2)
 
 
-def test_hours_of_batches_by_hand() -> None:
-    """Two items at once: each plan sees the picture and its own layers; a launch and the weights serve both items."""
-    given = replace(GIVEN, answer_batch=2, layer_s=1.0)
-    [row] = expected_hours(toy(), [Work("b", 3, 4, image_tokens=5)], PLANS, TOY_GPU, given).rows
-    vision = (30 + 4) * 5 + 2 * 25
-    layer = {tokens: 20 * tokens + tokens**2 for tokens in (15, 17)}
-    heads = 2 * 200 * (1 + 2)
-    assert row.prefill_flops == 3 * (3 * vision + heads + 5 * layer[15] + 4 * layer[17])
-    forced = max(layer[17] / 500, 1 / 64)
-    assert row.prefill_hours * 3600 == pytest.approx(
-        3 * ((3 * vision + heads) / 500 + 5 * max(layer[15] / 500, 1 / 2) + 4 * forced)
+def test_hours_of_answers_in_step_by_hand() -> None:
+    """Two plans of three and two layers: prompts are shared as ever, each step launches three layers for all rows."""
+    works, slow = [Work("b", 3, 4, image_tokens=5)], replace(GIVEN, layer_s=900.0)
+    alone, both, four = (
+        expected_hours(toy(), works, PLANS, TOY_GPU, replace(slow, answer_batch=n)).rows[0] for n in (1, 2, 4)
     )
-    one_by_one = expected_hours(toy(), [Work("b", 3, 4, image_tokens=5)], PLANS, TOY_GPU, replace(GIVEN, layer_s=9.0))
-    at_once = expected_hours(
-        toy(), [Work("b", 3, 4, image_tokens=5)], PLANS, TOY_GPU, replace(GIVEN, layer_s=9.0, answer_batch=2)
-    )
-    assert one_by_one.rows[0].decode_hours == pytest.approx(2 * at_once.rows[0].decode_hours), "launches decide here"
+    assert both.prefill_hours == alone.prefill_hours and both.prefill_flops == alone.prefill_flops
+    # three items, three steps behind the first token; launches decide here
+    assert alone.decode_hours * 3600 == pytest.approx(3 * 3 * 900.0 * (3 + 2))
+    assert both.decode_hours * 3600 == pytest.approx(3 * 3 * 900.0 * 3)
+    assert four.decode_hours == pytest.approx(both.decode_hours / 2), "two items at once"
+    # of four nodes over the prompt, those of two items are launched at once
+    assert (both.prefill_hours - four.prefill_hours) * 3600 == pytest.approx(3 * 4 * 900.0 / 2)
+    fits = expected_hours(toy(), works, PLANS, TOY_GPU, replace(slow, answer_batch=0))
+    assert fits.assumptions.answer_batch == fits.batch_size > 2
+    small = replace(TOY_GPU, memory_bytes=1)
+    assert expected_hours(toy(), works, PLANS, small, replace(slow, answer_batch=0)).assumptions.answer_batch == 1
 
 
 def test_hours_by_hand() -> None:
@@ -240,8 +240,8 @@ def test_the_command_says_what_a_recipe_takes(
     assert found["estimate"]["hours"] == pytest.approx(sum(r["hours"] for r in rows))
     assert found["estimate"]["hours"] / 4 <= found["wall_hours"] < found["estimate"]["hours"]
     assert found["commands"]["sweep on ray"] == (
-        "python -m core sweep --model Qwen/Qwen3-VL-8B-Instruct --recipe math --answer-batch 16 --executor ray "
-        "--workers 4"
+        "python -m core sweep --model Qwen/Qwen3-VL-8B-Instruct --recipe math --answer-batch "
+        f"{found['estimate']['batch_size']} --executor ray --workers 4"
     )
     code, out, _ = run(capsys, "math", "--model", "Qwen/Qwen3-VL-8B-Instruct@main", "--gpus", "4")
     assert code == 0 and f"{found['estimate']['hours']:.1f} GPU hours" in out and "Assumed: 40%" in out
