@@ -61,10 +61,10 @@ class InStep:
         """(rows, V) float32 logits of what follows these tokens, one for each row."""
         new = torch.tensor(tokens, device=self._tokens.device)[:, None]
         self._tokens = torch.cat([self._tokens, new], 1)
-        inputs = self._view.prepare_inputs_for_generation(
+        inputs = self.view.prepare_inputs_for_generation(
             self._tokens, next_sequence_length=1, is_first_iteration=False, **self._kwargs
         )
-        out = self._view(**inputs, logits_to_keep=1, return_dict=True)
+        out = self.view(**inputs, logits_to_keep=1, return_dict=True)
         self._kwargs = self._next(self._kwargs, out)
         return torch.as_tensor(out.logits[:, -1]).float()
 
@@ -90,16 +90,16 @@ class InStep:
 
     def _gather(self, kept: list[Kept], held: dict[int, Any]) -> None:
         self._kept, self._layers = kept, sorted(held)
-        self._view = view_of(self._model, tuple(self._layers))
-        self._cache = empty_cache(self._view)
+        self.view = view_of(self._model, tuple(self._layers))
+        self._cache = empty_cache(self.view)
         self._cache.layers[:] = [held[index] for index in self._layers]
-        for index, layer in zip(self._layers, decoder_layers(self._view, least=1), strict=True):
+        for index, layer in zip(self._layers, decoder_layers(self.view, least=1), strict=True):
             through = torch.tensor([index in mine for mine in kept], device=self._tokens.device)
             if not through.all():
                 layer.register_forward_hook(_passing(through), with_kwargs=True)
 
     def _next(self, kwargs: dict[str, Any], out: Any) -> dict[str, Any]:
-        return self._view._update_model_kwargs_for_generation(out, kwargs)
+        return self.view._update_model_kwargs_for_generation(out, kwargs)
 
 
 def pays(model: PreTrainedModel, rows: int) -> bool:

@@ -38,6 +38,8 @@ def test_the_view_case_agrees_with_a_reloaded_checkpoint() -> None:
     report = run_bench(random_vlm(), ["view"], rounds=1)
     (row,) = report["cases"]
     assert row["agree"] is True and {"name", "ours_s", "reference_s", "ratio"} <= set(row)
+    assert row["copied_weights_bytes"] == 0 and row["plans_open"] == 8
+    assert 0 < row["in_step_bytes"] < row["views_bytes"] / 2, "one view for all of them"
     assert report["machine"]["model"] == "random"
 
 
