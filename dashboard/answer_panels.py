@@ -29,7 +29,7 @@ NUMBERS = {
 
 
 def show_result(pane: Pane, sample: Sample) -> None:
-    """Verdict and times under an answer."""
+    """Verdict and length under an answer."""
     if not pane.answer:
         if pane.events:
             st.badge("stopped", icon=":material/stop_circle:", color="gray")
@@ -41,10 +41,8 @@ def show_result(pane: Pane, sample: Sample) -> None:
             icon=":material/check:" if verdict.correct else ":material/close:",
             color="green" if verdict.correct else "red",
         )
-    a = pane.answer
-    cold = "" if a.warm else " · first answer since loading, so slower"
-    speed = f" · {a.tokens_per_s:.0f} tokens/s" if a.tokens > 1 else ""
-    st.caption(f"{a.tokens} tokens · first after {1000 * a.ttft_s:.0f} ms{speed}{cold}")
+    # times are those of all panes together: next to one answer they would read as its own (`show_numbers` has them)
+    st.caption(f"{pane.answer.tokens} tokens")
 
 
 def show_parting(panes: Sequence[Pane]) -> None:

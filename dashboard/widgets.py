@@ -230,10 +230,8 @@ def regime_legend(note: str) -> None:
 def criteria_legend(names: Sequence[str]) -> None:
     """The key of a score chart, wrapping with the page: line and mark of each criterion, then the random plans."""
     keys = [(c, results.label(c)) for c in names] + [("random", "random plans, median")]
-    parts = []
-    for criterion, text in keys:
-        svg = base64.b64encode(figures.legend_key(criterion).encode()).decode()
-        unbroken = plain(text).replace(" ", "\u00a0")
-        # a line may break between a picture and a no-break space, but not at a word joiner
-        parts.append(f"![{plain(text)}](data:image/svg+xml;base64,{svg})\u2060\u00a0{unbroken}")
-    st.markdown("\u2003 ".join(f":small[{part}]" for part in parts))
+    with st.container(horizontal=True, gap="small"):  # an element each: a line never breaks behind a picture
+        for criterion, text in keys:
+            svg = base64.b64encode(figures.legend_key(criterion).encode()).decode()
+            unbroken = plain(text).replace(" ", "\u00a0")
+            st.markdown(f":small[![{plain(text)}](data:image/svg+xml;base64,{svg})\u00a0{unbroken}]", width="content")
