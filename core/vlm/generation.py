@@ -91,10 +91,9 @@ def stream_answer(
     plan: PruningPlan | None,
     prompt: Prompt,
     config: GenerationConfig | None = None,
-    prefill: Prefill | None = None,
 ) -> Iterator[TokenEvent | Answer]:
     """Token events of one plan's answer, then the Answer itself; otherwise as `stream_answers`."""
-    for event in stream_answers(vlm, [plan], prompt, config, [prefill] if prefill else None):
+    for event in stream_answers(vlm, [plan], prompt, config):
         yield event.answer if isinstance(event, PaneDone) else event
 
 
