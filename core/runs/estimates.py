@@ -1,15 +1,14 @@
 """Expected GPU hours of a recipe: arithmetic on the cost model, each assumption stated. Nothing here knows torch.
 
-It follows what a sweep does with freely written answers (core/vlm/free_form.py). Asked one at a time, an item goes
-through vision tower and projector once and through each node of the plans' trie once, then every plan decodes by
-itself; asked in batches, every plan does all of it, and what is launched or read once serves the whole batch. After
-that the gold answers are teacher-forced in batches, over the trie. A layer's call takes as long as its products or
-its bytes do, and never less than Python needs to launch it.
+It follows what a sweep does with freely written answers (core/vlm/free_form.py). An item goes through vision tower and
+projector once and through each node of the plans' trie once; then the plans decode, as many in step as are asked for,
+and several items at once where that leaves room. After that the gold answers are teacher-forced in batches, over the
+trie. A layer's call takes as long as its products or its bytes do, and never less than Python needs to launch it.
 """
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from math import inf
+from math import ceil, inf
 from typing import Any
 
 from core.errors import RecipeError
@@ -21,6 +20,7 @@ from core.runs.sweep import free_chunk
 from core.runs.workload import Work
 
 MOST_BATCH = 64  # samples that are teacher-forced at a time on a GPU, at most
+MOST_ANSWERS = 4096  # answers in step, at most
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ class _Counting:
         self.rate = assumptions.compute * peak  # FLOPs per second
         self.batch = self._batch_size(works)
         if not assumptions.answer_batch:
-            self.given = replace(assumptions, answer_batch=max(1, self.batch))
+            self.given = replace(assumptions, answer_batch=self._answers_that_fit(works))
 
     def estimate(self, works: Sequence[Work], calibration: Sequence[Work]) -> Estimate:
         layers = range(self.anatomy.n_layers)
@@ -177,7 +177,7 @@ class _Counting:
         # once to be answered and once to be teacher-forced, by all plans together
         heads = self.anatomy.head_flops_per_token * len(self.plans) * (1 + self.given.gold_tokens)
         outside = 2 * self._vision(work) + heads
-        prefill = outside / self.rate + self._layers_s(self.nodes, prompt, self._rows(work) // len(self.plans))
+        prefill = outside / self.rate + self._layers_s(self.nodes, prompt, self._in_step(work)[0])
         prefill += self._layers_s(self.nodes, forced, self.batch)
         flops = outside + sum(self._layer(i, tokens) for tokens in (prompt, forced) for i in self.nodes)
         steps = answer - 1  # the first token comes out of the prefill
@@ -197,11 +197,11 @@ class _Counting:
     def _step_s(self, plan: PruningPlan, work: Work, answer: int) -> float:
         """Seconds of one decoding step of one plan: weights and cache are read, products are made, layers are launched.
 
-        Plans in step read the weights and launch the layers once for all of them; every layer counts there, since one
-        of them or another keeps it.
+        Plans in step read the weights and launch the layers once for all of them; every layer counts there, as it does
+        where one of them is the full model.
         """
         a, width = self.anatomy, self.anatomy.bytes_per_parameter
-        rows = self._rows(work)
+        rows = self._in_step(work)[1]
         cost = estimate_cost(
             a,
             plan if rows == 1 else None,
@@ -217,14 +217,22 @@ class _Counting:
             self.given.layer_s * (len(plan.kept) if rows == 1 else a.n_layers) / rows,
         )
 
-    def _rows(self, work: Work) -> int:
-        """Answers in step: a piece holds no more of them."""
-        return min(self.given.answer_batch, len(self.plans) * free_chunk(work.max_new_tokens))
+    def _in_step(self, work: Work) -> tuple[float, float]:
+        """(Items at once, answers in step), both on average: a piece's items, and the plans, go in groups."""
+        plans, piece = len(self.plans), free_chunk(work.max_new_tokens)
+        most = min(max(1, self.given.answer_batch // plans), piece)
+        items = piece / ceil(piece / most)
+        return items, items * plans / ceil(plans / min(plans, self.given.answer_batch // most))
+
+    def _answers_that_fit(self, works: Sequence[Work]) -> int:
+        """As many as memory holds, in equal groups of the plans."""
+        plans, most = len(self.plans), max(1, self._batch_size(works, MOST_ANSWERS))
+        return most // plans * plans or ceil(plans / ceil(plans / most))
 
     def _prompt(self, work: Work) -> int:
         return self.given.prompt_tokens + work.image_tokens
 
-    def _layers_s(self, layers: Sequence[int], tokens: int, batch: int = 1) -> float:
+    def _layers_s(self, layers: Sequence[int], tokens: int, batch: float = 1) -> float:
         """Seconds per sample of these layers' calls over a whole sequence."""
         launch = self.given.layer_s / max(batch, 1)
         return sum(max(self._layer(i, tokens) / self.rate, launch) for i in layers)
@@ -238,10 +246,10 @@ class _Counting:
         a, n = self.anatomy, work.image_tokens
         return (a.vision_flops_per_token + a.projector_flops_per_token) * n + a.vision_flops_per_pair * n**2
 
-    def _batch_size(self, works: Sequence[Work]) -> int:
+    def _batch_size(self, works: Sequence[Work], most: int = MOST_BATCH) -> int:
         image = max((w.image_tokens for w in works), default=0)
         longest = max((w.max_new_tokens for w in works), default=1)
-        size = MOST_BATCH
+        size = most
         while size and not fits(
             estimate_cost(
                 self.anatomy,

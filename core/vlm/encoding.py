@@ -1,4 +1,5 @@
-"""Samples as model inputs: the prompt from the model's chat template, the gold answer behind it, padding on the right.
+"""Samples as model inputs: the prompt from the model's chat template, the gold answer behind it, padding on the right;
+prompts that are to be answered are padded on the left.
 
 Answers are tokenized apart from the prompt, so that their tokens are the ones that decoding would have to produce.
 """

@@ -61,6 +61,7 @@ class Ticket:
     _began: float = 0.0  # time of its first turn; 0 before
     _events: int = 0
     _prompt_tokens: int = 0  # once the prompt is prepared
+    _panes: int = 1
 
     def events(self, timeout: float = 120.0) -> Iterator[Event]:
         """Token events of all panes in turn, and each pane's result; raises what went wrong in the worker."""
@@ -132,7 +133,7 @@ class Engine:
 
         def start(vlm: VLM, ticket: Ticket) -> Stream:
             prompt = prepare_prompt(vlm, image, question)
-            ticket._prompt_tokens = prompt.tokens.shape[1]
+            ticket._prompt_tokens, ticket._panes = prompt.tokens.shape[1], max(1, len(plans))
             return stream_answers(vlm, plans, prompt, settings)
 
         return self._queue_up(model_id, start, len(plans) * (settings.max_new_tokens + 1))
@@ -253,9 +254,10 @@ class Engine:
         if self._vlm is None:
             self._failure = "out of memory at load"
             return cannot_load(ticket.model_id, free)
-        stage = "decoding" if ticket._events else "prefill"
+        written = ticket._events // ticket._panes
+        stage = "decoding" if written else "prefill"
         self._failure = f"out of memory at {stage}"
-        return cannot_answer(self._vlm.model, max(ticket._prompt_tokens + ticket._events, 1), free, stage)
+        return cannot_answer(self._vlm.model, max(ticket._prompt_tokens + written, 1), free, stage)
 
     def _finished(self, ticket: Ticket, how: str) -> None:
         took = time.monotonic() - ticket._began if ticket._began else 0.0

@@ -67,19 +67,19 @@ def answer_plans(
             there is room for. Halved whenever memory runs out. In half precision a row of a batch may round otherwise
             than alone, so that a near tie can fall the other way.
         progress: called with (samples done, samples in all).
-        should_stop: asked before each token; samples that not every plan has answered are left out.
+        should_stop: asked at each prompt and token; samples that not every plan has answered are left out.
     Raises:
         PlanError: a plan of another depth, or one that drops structural layers.
         MemoryLimitError: not even one answer at a time fits.
     """
     check_plans(vlm, plans)
     distinct = list({p.kept: p for p in plans}.values())
-    stop = should_stop or (lambda: False)
+    stop, at_once = should_stop or (lambda: False), max(1, at_once)
     tail, passes, done = Tail(vlm.model), 0, 0
     answers: dict[Kept, list[PlanAnswer | None]] = {p.kept: [None] * len(samples) for p in distinct}
     waiting = list(sample_batches(samples, max(1, len(samples))))[::-1]
     while waiting and not stop():
-        rows, most = waiting.pop(), max(1, at_once // len(distinct))
+        rows, most = waiting.pop(), max(1, at_once // max(1, len(distinct)))
         if len(rows) > most:
             waiting += [rows[most:], rows[:most]]
             continue
@@ -89,6 +89,7 @@ def answer_plans(
         except (RuntimeError, MemoryError) as error:
             if not out_of_memory(error):
                 raise
+            at_once = min(at_once, len(rows) * len(distinct))  # what it was, for less to be tried now
             if at_once == 1:
                 raise MemoryLimitError(
                     "not even one answer at a time fits: free some memory, or load the model in a smaller dtype or on "
@@ -132,17 +133,24 @@ def _answers(
     passes = 0
     prompt = prepare_prompts(vlm, [s.image for s in samples], [s.question for s in samples])
     made = prefills(vlm.model, [p.kept for p in plans], prompt, tail)
-    while group := list(islice(made, at_once)):
-        passes += sum(prefill.layer_passes for _, prefill in group)
-        chosen = [plans[number] for number, _ in group]
-        for event in stream_answers(vlm, chosen, prompt, config, [prefill for _, prefill in group]):
+    while True:
+        chosen, ready = [], []
+        for number, prefill in islice(made, at_once):
+            chosen.append(plans[number])
+            ready.append(prefill)
+            passes += prefill.layer_passes
+            del prefill  # whoever decodes takes its cache apart: nobody else may hold it
+            if stop():
+                return said, passes
+        if not chosen:
+            return said, passes
+        for event in stream_answers(vlm, chosen, prompt, config, ready):
             if isinstance(event, PaneDone):
                 plan, place = divmod(event.pane, len(samples))
                 tokens = tuple(e.token_id for e in event.answer.events)
                 said[chosen[plan].kept, place] = PlanAnswer(tokens, event.answer.text, event.answer.stopped)
             if stop():
                 return said, passes
-    return said, passes
 
 
 def score_samples(

@@ -28,7 +28,7 @@ def stream_answers(
     plans: Sequence[PruningPlan | None],
     prompt: Prompt,
     config: GenerationConfig | None = None,
-    prefilled: Sequence[Prefill] | None = None,
+    prefilled: list[Prefill] | None = None,
 ) -> Iterator[TokenEvent | PaneDone]:
     """Token events of one answer for each plan (None is the full model), in turn, and each finished Answer.
 
@@ -40,7 +40,7 @@ def stream_answers(
     Plans that sample draw with the same random numbers, so that what differs is the plans' doing.
 
     Args:
-        prefilled: the plans' forwards over the prompt, if they have been made; this stream then owns them.
+        prefilled: the plans' forwards over the prompt, if they have been made; the list is emptied.
     Raises:
         PlanError: a plan of another depth.
     """
@@ -53,14 +53,16 @@ def stream_answers(
     peak = _Peak(vlm.model)
     caches: dict[int, Sequence[Any]] = {}  # of each plan
     kept = [plan.kept if plan else tuple(range(vlm.spec.n_layers)) for plan in plans]
-    made = iter(enumerate(prefilled)) if prefilled else prefills(vlm.model, kept, prompt)
-    while (found := peak.during(next, made, None)) is not None:
-        number, prefill = found
-        caches[number] = prefill.cache_layers
+    given = ((number, prefilled.pop(0)) for number in range(len(plans))) if prefilled else None
+    taken = given or prefills(vlm.model, kept, prompt)
+    # no name may keep a cache that is taken apart below
+    while (found := peak.during(next, taken, None)) is not None:
+        number, logits = found[0], found[1].logits
+        caches[number] = found[1].cache_layers
         for row, pane in enumerate(panes[number * n : (number + 1) * n]):
-            yield pane.take(prefill.logits[row], peak.bytes)
+            yield pane.take(logits[row], peak.bytes)
             if pane.stopped:
-                yield pane.done(sum(map(cached_bytes, prefill.cache_layers)) // n)
+                yield pane.done(sum(map(cached_bytes, caches[number])) // n)
     going = [i for i in range(len(plans)) if not all(pane.stopped for pane in panes[i * n : (i + 1) * n])]
     together = [going] if pays(vlm.model, len(going) * n) else [[i] for i in going]
     groups = []

@@ -31,14 +31,15 @@ class InStep:
     """
 
     @torch.inference_mode()
-    def __init__(self, model: PreTrainedModel, prompt: Prompt, kept: Sequence[Kept], caches: Sequence[Sequence[Any]]):
-        """`caches`: what each kept layer of each plan has cached of the prompt; taken over."""
+    def __init__(self, model: PreTrainedModel, prompt: Prompt, kept: Sequence[Kept], caches: list[Sequence[Any]]):
+        """`caches`: what each kept layer of each plan has cached of the prompt; emptied, so as not to be held twice."""
         self._model = model
         self._tokens = prompt.tokens.repeat(len(kept), 1)
         held: dict[int, list[Any]] = {}
         for mine, layers in zip(kept, caches, strict=True):
             for index, layer in zip(mine, layers, strict=True):
                 held.setdefault(index, []).append(layer)
+        caches.clear()
         for index, layers in held.items():
             # a row that passes this layer has an entry, of the right length, which nothing reads
             here = iter(layers)

@@ -140,15 +140,17 @@ def _shared(
         state = tape.run(layers[index], index, before[0])
         return state, (*before[1], cache.layers[index])
 
+    @torch.inference_mode()
+    def own(filled: tuple[Any, ...]) -> tuple[Any, ...]:
+        return copy.deepcopy(filled)  # decoding writes into it, and other plans hold the same
+
     def made() -> Iterator[tuple[int, Prefill]]:
         nonlocal calls
         for (state, filled), plans in walk(kept, (tape.state, tuple(cache.layers[: tape.start])), tape.start, step):
             with torch.inference_mode():
                 logits = tail.logits(state[:, -1]).to(prompt.tokens.device)
             for index in plans:
-                with torch.inference_mode():
-                    own = copy.deepcopy(filled)  # decoding writes into it, and other plans hold the same
-                yield index, Prefill(logits, own, calls)
+                yield index, Prefill(logits, own(filled), calls)
                 calls = 0
 
     return made()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, pad
 from transformers import AutoModelForImageTextToText, PreTrainedModel
 
 from core import settings
@@ -138,6 +138,35 @@ def test_plans_in_step_answer_as_each_alone(family: str, model: PreTrainedModel)
             left = list(range(len(going)))[1:] if step == 1 else [len(going) - 1]
             together.keep(left)
             going = [going[row] for row in left]
+
+
+def test_questions_at_once_answer_as_each_alone(family: str, model: PreTrainedModel) -> None:
+    """Prompts of different lengths, padded on the left: masks, positions and states must survive the padding."""
+    asked = [inputs(family, n_text) for n_text in (3, 9)]
+    length = asked[1]["input_ids"].shape[1]
+
+    def padded(value: torch.Tensor) -> torch.Tensor:
+        return pad(value, (length - value.shape[1], 0)) if value.shape == asked[0]["input_ids"].shape else value
+
+    batch = {name: torch.cat([padded(question[name]) for question in asked]) for name in asked[0]}
+    kept = [PruningPlan(family, N_LAYERS, dropped).kept for dropped in FAMILIES[family].plans()[::20]]
+    prompt = prompt_of(model, batch, ("first", "second"))
+    made = dict(prefills(model, kept, prompt))
+    alone, tokens = [], []
+    for number, mine in enumerate(kept):
+        for place, question in enumerate(asked):
+            single = prompt_of(model, question)
+            ((_, prefill),) = prefills(model, [mine], single)
+            torch.testing.assert_close(made[number].logits[place], prefill.logits[0], atol=1e-4, rtol=1e-4)
+            alone.append(InStep(model, single, [mine], [prefill.cache_layers]))
+            tokens.append(int(prefill.logits.argmax()))
+    together = InStep(model, prompt, kept, [made[i].cache_layers for i in range(len(kept))])
+    for _ in range(4):
+        logits = together.logits(tokens)
+        for row, steps in enumerate(alone):
+            expected = steps.logits([tokens[row]])[0]
+            torch.testing.assert_close(logits[row], expected, atol=1e-4, rtol=1e-4)  # linear attention: 5e-5
+            tokens[row] = int(expected.argmax())
 
 
 def test_similarity_of_each_layer_is_its_own_change(family: str, model: PreTrainedModel) -> None:

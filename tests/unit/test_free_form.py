@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import weakref
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,7 @@ def test_a_family_without_a_cache_in_its_layers_is_answered_view_by_view(monkeyp
 def test_a_sample_that_a_stop_interrupts_is_left_out() -> None:
     asked: list[int] = []
     said = answer_plans(
-        random_vlm(), plans_of(), some_samples(3), GREEDY, should_stop=lambda: len(asked) > 50 or bool(asked.append(1))
+        random_vlm(), plans_of(), some_samples(3), GREEDY, should_stop=lambda: len(asked) > 60 or bool(asked.append(1))
     )
     assert [[a is None for a in row] for row in said.answers] == [[False, True, True]] * len(DROPS)
 
@@ -142,7 +143,7 @@ def test_settings_of_a_checkpoint_do_not_reach_answers() -> None:
 
 def test_a_stop_between_tokens_leaves_out_the_sample_at_hand() -> None:
     plans, samples, asked = plans_of(), some_samples(4), []
-    events = len(plans) * (GREEDY.max_new_tokens + 1)  # of a sample: tokens, and what is made of them
+    events = len(plans) * (GREEDY.max_new_tokens + 2)  # of a sample: prompts, tokens, and what is made of them
     scores = score_samples(
         random_vlm(),
         plans,
@@ -178,6 +179,39 @@ def test_fewer_plans_go_in_step_when_memory_runs_out(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(in_step.InStep, "__init__", with_room_for(0))
     with pytest.raises(MemoryLimitError, match="not even one answer"):
         answer_plans(random_vlm(), plans, samples, GREEDY, at_once=2)
+    sizes.clear()
+    monkeypatch.setattr(in_step.InStep, "__init__", with_room_for(5))
+    assert (
+        answer_plans(random_vlm(), plans, samples[:1], GREEDY, at_once=4096).answers
+        == answer_plans(random_vlm(), plans, samples[:1], GREEDY).answers
+    )
+    assert sizes[:3] == [6, 3, 3], "no attempt is made twice"
+
+
+def test_no_cache_is_held_twice_while_plans_decode(monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[Any] = []
+    logits = in_step.InStep.logits
+
+    def look(self: Any, tokens: Any) -> Any:
+        held.append(sum(any(layer() is not None for layer in prompt_layers) for prompt_layers in made))
+        return logits(self, tokens)
+
+    made: list[list[Any]] = []
+    prefill = prompt.Prefill
+
+    def watched(logits: Any, layers: Any, passes: int) -> Any:
+        made.append([weakref.ref(layer) for layer in layers])
+        return prefill(logits, layers, passes)
+
+    monkeypatch.setattr(in_step.InStep, "logits", look)
+    monkeypatch.setattr(prompt, "Prefill", watched)
+    answer_plans(random_vlm(), plans_of(), some_samples(1), GREEDY, at_once=99)
+    assert held and not any(held)
+
+
+def test_no_plans_and_no_samples_have_no_answers() -> None:
+    assert answer_plans(random_vlm(), [], some_samples(2), at_once=3).answers == ()
+    assert answer_plans(random_vlm(), plans_of(), [], at_once=0).answers == ((),) * len(DROPS)
 
 
 @pytest.mark.parametrize("family", ["qwen2_5_vl", "qwen3_vl"])

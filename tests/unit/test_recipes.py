@@ -139,8 +139,18 @@ def test_hours_of_answers_in_step_by_hand() -> None:
     assert four.decode_hours == pytest.approx(both.decode_hours / 2), "two items at once"
     # of four nodes over the prompt, those of two items are launched at once
     assert (both.prefill_hours - four.prefill_hours) * 3600 == pytest.approx(3 * 4 * 900.0 / 2)
-    fits = expected_hours(toy(), works, PLANS, TOY_GPU, replace(slow, answer_batch=0))
-    assert fits.assumptions.answer_batch == fits.batch_size > 2
+
+    three = [*PLANS, PruningPlan("toy", 3, (2,))]
+    [grouped] = expected_hours(toy(), works, three, TOY_GPU, replace(slow, answer_batch=2)).rows
+    assert grouped.decode_hours * 3600 == pytest.approx(3 * 3 * 900.0 * 3 * 2), "two groups, each of three layers"
+
+    def suggested(memory_bytes: int) -> int:
+        gpu = replace(TOY_GPU, memory_bytes=memory_bytes)
+        return expected_hours(toy(), works, PLANS, gpu, replace(slow, answer_batch=0)).assumptions.answer_batch
+
+    assert suggested(10**6) % 2 == 0 and suggested(10**6) > 64, "whole groups of the two plans, above the teacher's 64"
+    odd = expected_hours(toy(), works, PLANS, TOY_GPU, replace(slow, answer_batch=3)).rows[0]
+    assert odd.decode_hours == both.decode_hours, "a third answer would be of half an item"
     small = replace(TOY_GPU, memory_bytes=1)
     assert expected_hours(toy(), works, PLANS, small, replace(slow, answer_batch=0)).assumptions.answer_batch == 1
 
@@ -241,8 +251,9 @@ def test_the_command_says_what_a_recipe_takes(
     assert found["estimate"]["hours"] / 4 <= found["wall_hours"] < found["estimate"]["hours"]
     assert found["commands"]["sweep on ray"] == (
         "python -m core sweep --model Qwen/Qwen3-VL-8B-Instruct --recipe math --answer-batch "
-        f"{found['estimate']['batch_size']} --executor ray --workers 4"
+        f"{found['estimate']['assumptions']['answer_batch']} --executor ray --workers 4"
     )
+    assert found["estimate"]["assumptions"]["answer_batch"] % found["estimate"]["plans"] == 0
     code, out, _ = run(capsys, "math", "--model", "Qwen/Qwen3-VL-8B-Instruct@main", "--gpus", "4")
     assert code == 0 and f"{found['estimate']['hours']:.1f} GPU hours" in out and "Assumed: 40%" in out
     code, out, _ = run(
