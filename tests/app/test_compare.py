@@ -155,7 +155,7 @@ def test_a_blind_vote_hides_every_name_until_it_is_cast(recorded, engine, open_p
     at.button(key="ask").click().run()
     assert not at.exception
     read = texts(at)
-    for clue in ("deepest, −3", "all layers", "drops layers", "tokens/s", "correct:", "wrong:", "parts from"):
+    for clue in ("deepest, −3", "all layers", "drops layers", "decoded together", "correct:", "wrong:", "parts from"):
         assert clue not in read, clue
     assert "Which answer is best?" in read
     shown = [t.value for t in at.text]

@@ -48,7 +48,7 @@ def take(address: str, theme: str, width: int, names: Sequence[str], out: Path) 
             settle(page)
             if name == "compare" and page.get_by_role("button", name="Ask", exact=True).count():
                 page.get_by_role("button", name="Ask", exact=True).click()
-                page.get_by_text("tokens/s").first.wait_for(timeout=180_000)
+                page.get_by_text("decoded together").first.wait_for(timeout=180_000)
                 settle(page)
             height = page.evaluate(
                 "Math.max(...[...document.querySelectorAll('[data-testid=stMain], main')].map(e => e.scrollHeight))"

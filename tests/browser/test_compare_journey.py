@@ -21,7 +21,7 @@ import core.vlm.engine as engine
 def slowly(vlm, plans, prompt, config, answers=engine.stream_answers):
     for event in answers(vlm, plans, prompt, config):
         time.sleep(1)
-        yield event if hasattr(event, "answer") else dataclasses.replace(event, text=event.text + prompt.question)
+        yield event if hasattr(event, "answer") else dataclasses.replace(event, text=event.text + prompt.questions[0])
 engine.stream_answers = slowly
 """
 HOSTILE = (
