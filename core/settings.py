@@ -2,7 +2,7 @@
 
 STRATA_HOME       the user's folder; by default ~/.cache/strata
 STRATA_RECORDED   runs and answers that ship with the project; read only
-STRATA_DATASETS   mirrors of benchmarks, for machines without network (core/data/benchmarks/sources.py)
+STRATA_DATASETS   mirrors of benchmarks, for machines without network (core/benchmarks/sources.py)
 STRATA_REPLAY=1   show recorded runs and answers only, even where a model could run
 STRATA_DEMO=1     a public instance (core/limits.py); the default on Hugging Face Spaces
 """

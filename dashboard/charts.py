@@ -8,7 +8,7 @@ import altair as alt
 import pyarrow as pa
 import streamlit as st
 
-from dashboard.figures import INK
+from core.charts.style import INK
 
 READABLE = {"labelColor": INK.to_dict(), "titleColor": INK.to_dict()}  # Streamlit's own grey is 3.7:1 on white
 

@@ -7,14 +7,15 @@ from pathlib import Path
 import pandas as pd
 
 from core import settings
-from core.data.benchmarks import get_benchmark, list_benchmarks
+from core.analysis import tables
+from core.benchmarks import get_benchmark, list_benchmarks
 from core.errors import StoreError
-from core.runs import jobs
-from core.runs.jobs import Job
-from core.runs.library import user_runs_path, user_trials_path
-from core.runs.records import RunRecord
-from core.runs.sweep import EMBEDDED
-from dashboard import results, services
+from core.library.finding import user_runs_path, user_trials_path
+from core.measure import jobs
+from core.measure.jobs import Job
+from core.measure.sweep import EMBEDDED
+from core.records.runs import RunRecord
+from dashboard import services
 
 MOST_RUNNING = 2  # jobs at once: each loads a model of its own and shares the processors with everybody's answers
 
@@ -36,7 +37,7 @@ def run_groups(recorded: bool) -> pd.DataFrame:
             "runs": len(group),
             "finished": sum(r.complete for r in group),
             "criteria": len({r.plan.criterion for r in group}),
-            "budgets": results.as_ranges(sorted({r.plan.n_drop for r in group})),
+            "budgets": tables.as_ranges(sorted({r.plan.n_drop for r in group})),
             "n": max(len(r.item_ids) for r in group),
             "device": " / ".join(sorted({r.device for r in group if r.device})),
             "date": max(r.created for r in group)[:10],

@@ -23,24 +23,12 @@ import streamlit as st
 from PIL import Image
 
 from core import __version__, settings
-from core.data.images import open_image
-from core.data.items import BenchmarkItem, ItemSet
-from core.data.samples import DOMAINS, Sample, domain_tasks, draw_from_source, draw_samples
+from core.analysis import tables
+from core.analysis.plan_tables import Request, Speed, parameters_left, speed
+from core.benchmarks.images import open_image
 from core.errors import CalibrationError, ModelError, SampleError, StoreError, StrataError
-from core.limits import Limits, load_limits
-from core.pruning import (
-    ModelAnatomy,
-    ModelSpec,
-    PruningPlan,
-    SimilarityAtlas,
-    build_plan,
-    estimate_cost,
-    list_criteria,
-    protected_layers,
-)
-from core.runs import library
-from core.runs.answers import ANSWERING, RecordedAnswer, find_answer, image_hash, load_answers, save_answer, small_copy
-from core.runs.library import (
+from core.library import finding
+from core.library.finding import (
     GALLERY_SIZE,
     comparable,
     gallery_sources,
@@ -52,12 +40,26 @@ from core.runs.library import (
     user_runs_path,
     with_own,
 )
-from core.runs.published import published_scores
-from core.runs.records import Answer, GenerationConfig, RunRecord, TokenEvent, outcomes_frame
-from core.runs.references import ReferenceScore
-from dashboard import results
-from dashboard.exports import Stage, build_zip
-from dashboard.plan_tables import Request, Speed, parameters_left, speed
+from core.library.published import published_scores
+from core.library.recordings import (
+    ANSWERING,
+    RecordedAnswer,
+    find_answer,
+    image_hash,
+    load_answers,
+    save_answer,
+    small_copy,
+)
+from core.limits import Limits, load_limits
+from core.pruning import ModelAnatomy, SimilarityAtlas, build_plan, estimate_cost, list_criteria
+from core.records.answers import Answer, GenerationConfig, TokenEvent
+from core.records.items import BenchmarkItem, ItemSet
+from core.records.plan import ModelSpec, PruningPlan, protected_layers
+from core.records.references import ReferenceScore
+from core.records.runs import RunRecord, outcomes_frame
+from core.records.samples import Sample
+from core.scenes.samples import DOMAINS, domain_tasks, draw_from_source, draw_samples
+from dashboard.views.prune.exports import Stage, build_zip
 
 if TYPE_CHECKING:
     from core.analysis.regimes import Boundary, RegimeMap
@@ -358,7 +360,7 @@ def model_ref(model_id: str) -> str:
 
 
 def export_zip(model: ModelSpec, plan: PruningPlan, atlas: SimilarityAtlas, progress: Stage = lambda *_: None) -> Path:
-    """The plan's checkpoint as a zip file, made if it is not there yet; see `dashboard.exports`."""
+    """The plan's checkpoint as a zip file, made if it is not there yet; see `dashboard.views.prune.exports`."""
     limits().check_work("exporting a checkpoint")
     return build_zip(model, plan, atlas.data_hash, progress)
 
@@ -448,7 +450,7 @@ def _all_records(model_id: str) -> list[RunRecord]:
 def reference_points(model_id: str, domain: str, measure: str = "score") -> pd.DataFrame:
     """Imported and published scores of a domain, to stand beside the runs that the page is about."""
     found = _reference_records(model_id, _state(model_id))
-    return results.reference_points(found, domain, measure, figures(model_id))
+    return tables.reference_points(found, domain, measure, figures(model_id))
 
 
 def figures(model_id: str | None = None) -> list[ReferenceScore]:
@@ -557,7 +559,7 @@ def score_table(model_id: str, by: str = "domain", data: str | None = None) -> p
 
 @st.cache_resource(max_entries=8, show_spinner=False)
 def _score_table(model_id: str, by: str, data: str | None, state: tuple[Any, ...]) -> pd.DataFrame:
-    return results.score_table(outcomes(model_id, data), by)
+    return tables.score_table(outcomes(model_id, data), by)
 
 
 def tasks(model_id: str, domain: str, data: str | None = None) -> list[str]:
@@ -577,7 +579,7 @@ def _regime_map(model_id: str, domain: str, data: str | None, state: tuple[Any, 
     if not ((frame.domain == domain) & (frame.n_drop > 0)).any():
         return None
     of_domain = [r for r in chosen_records(model_id, data) if r.domain == domain]
-    return library.regimes(of_domain, item_sets(model_id), frame[frame.domain == domain])
+    return finding.regimes(of_domain, item_sets(model_id), frame[frame.domain == domain])
 
 
 def regime_labels(model_id: str, domain: str, data: str | None = None) -> dict[int, str]:
@@ -588,7 +590,7 @@ def regime_labels(model_id: str, domain: str, data: str | None = None) -> dict[i
 def regime_table(model_id: str, domain: str, data: str | None = None) -> pd.DataFrame:
     """One row per budget: n_drop, label and every number of the evidence (an interval takes three columns)."""
     found = regime_map(model_id, domain, data)
-    return results.evidence_table((b.n_drop, b.label, b.evidence) for b in found.budgets) if found else pd.DataFrame()
+    return tables.evidence_table((b.n_drop, b.label, b.evidence) for b in found.budgets) if found else pd.DataFrame()
 
 
 def boundaries(model_id: str, domain: str, data: str | None = None) -> "tuple[Boundary, ...]":
@@ -606,7 +608,7 @@ def pairs(model_id: str, criteria: Sequence[str], budget: int, domain: str, data
 def _pairs(
     model_id: str, criteria: tuple[str, ...], budget: int, domain: str, data: str | None, state: tuple[Any, ...]
 ) -> pd.DataFrame:
-    return results.pairwise(outcomes(model_id, data), criteria, budget, domain)
+    return tables.pairwise(outcomes(model_id, data), criteria, budget, domain)
 
 
 def flips(model_id: str, criterion: str, budget: int, domain: str, data: str | None = None) -> pd.DataFrame:
@@ -618,7 +620,7 @@ def flips(model_id: str, criterion: str, budget: int, domain: str, data: str | N
 def _flips(
     model_id: str, criterion: str, budget: int, domain: str, data: str | None, state: tuple[Any, ...]
 ) -> pd.DataFrame:
-    table = results.flipped(outcomes(model_id, data), criterion, budget, domain)
+    table = tables.flipped(outcomes(model_id, data), criterion, budget, domain)
     known = {i.item_id: i for s in item_sets(model_id).values() for i in s.items}
     items = [known.get(i) for i in table.item_id]
     table["question"] = [i.question if i else "" for i in items]
@@ -709,7 +711,7 @@ def shown(path: Path) -> str:
 
 def gallery_tasks(model_id: str) -> list[str]:
     """Tasks that the gallery can show: those of the measured items, math first; else every drawn task."""
-    sets = sorted(item_sets(model_id).values(), key=lambda s: results.domain_order(s.domain))
+    sets = sorted(item_sets(model_id).values(), key=lambda s: tables.domain_order(s.domain))
     measured = [i.task for s in sets for i in s.items if i.source.startswith("drawn:")]
     return list(dict.fromkeys(measured)) or [t for d in DOMAINS for t in domain_tasks(d)]
 
@@ -757,7 +759,7 @@ def _item_sample(items: ItemSet, item: BenchmarkItem) -> Sample:
 @st.cache_resource(max_entries=64, show_spinner=False)
 def _benchmark_picture(benchmark: str, source: str, item_id: str) -> tuple[Image.Image | None, bool]:
     """The picture of an item, and whether it is known to have one or none."""
-    from core.data.benchmarks.loading import find_picture
+    from core.benchmarks.loading import find_picture
 
     with suppress(SampleError):  # its files are not on this machine, or are others now
         return find_picture(benchmark, source, item_id), True

@@ -35,14 +35,15 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from core.data.samples import Sample
+from core.analysis.plan_tables import Request, nearest_budget
+from core.analysis.tables import NONE
+from core.charts.style import searched
 from core.errors import StrataError
-from core.pruning import TOKEN_KINDS, ModelAnatomy, ModelSpec, PruningPlan, SimilarityAtlas
+from core.pruning import TOKEN_KINDS, ModelAnatomy, SimilarityAtlas
+from core.records.plan import ModelSpec, PruningPlan
+from core.records.samples import Sample
 from dashboard import services
-from dashboard.figures import searched
-from dashboard.plain_text import plain
-from dashboard.plan_tables import Request, nearest_budget
-from dashboard.results import NONE
+from dashboard.text import plain
 
 BIND: Any = "query-params"
 MAX_PLANS = 4

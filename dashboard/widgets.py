@@ -10,11 +10,15 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from core.analysis import tables
+from core.charts import scores as score_charts
+from core.charts import style
 from core.errors import StrataError
-from core.pruning import ModelSpec, SimilarityAtlas
-from core.runs.records import RunRecord
-from dashboard import figures, results, score_figures, services, state
-from dashboard.plain_text import plain
+from core.pruning import SimilarityAtlas
+from core.records.plan import ModelSpec
+from core.records.runs import RunRecord
+from dashboard import services, state
+from dashboard.text import plain
 
 
 @contextmanager
@@ -182,7 +186,7 @@ def no_atlas(model_id: str) -> None:
         st.markdown("**No similarities of this model yet.** They take one pass over a few dozen calibration samples.")
         if services.live(model_id):
             st.page_link(
-                "views/similarity.py", label="Recompute them on the Similarity page", icon=":material/grid_on:"
+                "views/similarity/page.py", label="Recompute them on the Similarity page", icon=":material/grid_on:"
             )
         command(f"python -m core calibrate --model {shlex.quote(model_id)}")
 
@@ -191,7 +195,7 @@ def no_runs(model_id: str) -> None:
     """The empty state of everything that rests on measured runs."""
     with st.container(border=True):
         st.markdown("**No runs of this model yet.** A sweep measures plans item by item; a small one takes minutes.")
-        st.page_link("views/runs.py", label="Start a sweep or import runs", icon=":material/database:")
+        st.page_link("views/runs/page.py", label="Start a sweep or import runs", icon=":material/database:")
         command(f"python -m core sweep --model {shlex.quote(model_id)} --budgets 1-8")
 
 
@@ -216,22 +220,22 @@ def regime_story(labels: Mapping[int, str]) -> str:
     budgets: dict[str, list[int]] = {}
     for n_drop, regime in labels.items():
         budgets.setdefault(regime, []).append(n_drop)
-    told = [f"{regime} at {results.as_ranges(ks)}" for regime, ks in budgets.items() if regime != "undetermined"]
+    told = [f"{regime} at {tables.as_ranges(ks)}" for regime, ks in budgets.items() if regime != "undetermined"]
     return "; ".join(told) or "no regime could be decided yet"
 
 
 def regime_legend(note: str) -> None:
     """How to read the row of letters under a score chart, then a note on the curves."""
-    initials = score_figures.REGIME_INITIALS
+    initials = score_charts.REGIME_INITIALS
     letters = " · ".join(f"**{initials[name]}** {name} ({meaning})" for name, (meaning, _) in REGIMES.items())
     st.caption(f"Row under the curves, the regime at each budget: {letters}. {note}")
 
 
 def criteria_legend(names: Sequence[str]) -> None:
     """The key of a score chart, wrapping with the page: line and mark of each criterion, then the random plans."""
-    keys = [(c, results.label(c)) for c in names] + [("random", "random plans, median")]
+    keys = [(c, tables.label(c)) for c in names] + [("random", "random plans, median")]
     with st.container(horizontal=True, gap="small"):  # an element each: a line never breaks behind a picture
         for criterion, text in keys:
-            svg = base64.b64encode(figures.legend_key(criterion).encode()).decode()
+            svg = base64.b64encode(style.legend_key(criterion).encode()).decode()
             unbroken = plain(text).replace(" ", "\u00a0")
             st.markdown(f":small[![{plain(text)}](data:image/svg+xml;base64,{svg})\u00a0{unbroken}]", width="content")

@@ -35,9 +35,9 @@ from core.analysis.comparisons import matching_criterion
 from core.analysis.effects import Draws, advantage, disagreement, rank_and_structure, resampled_scores, spread
 from core.analysis.regime_map import CONVERGED, RANKING, STRUCTURE, UNDETERMINED, Boundary, BudgetRegime, RegimeMap
 from core.analysis.statistics import LEVEL, Interval, smallest_detectable_difference
-from core.data.items import ItemSet
 from core.errors import StoreError
 from core.pruning.criteria import list_criteria
+from core.records.items import ItemSet
 
 ENSEMBLE = "random"
 BEST_SHARE = 0.05  # the domain-aware plans must be in this best share of the ensemble

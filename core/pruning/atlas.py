@@ -42,7 +42,7 @@ class CalibrationSample:
 
 @dataclass(frozen=True)
 class GreedyOrder:
-    """The order in which greedy removal drops layers (core.runs.greedy); a part of it, if that was stopped.
+    """The order in which greedy removal drops layers (core.measure.greedy); a part of it, if that was stopped.
 
     Attributes:
         layers: the first is dropped first.

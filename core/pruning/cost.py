@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from core.errors import PlanError
-from core.pruning.plan import PruningPlan
+from core.records.plan import PruningPlan
 
 HEADROOM = 1.2  # activations, logits and the allocator's slack, as a multiple of weights and cache
 

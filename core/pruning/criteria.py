@@ -12,7 +12,7 @@ import numpy as np
 
 from core.errors import CalibrationError, PlanError, suggest
 from core.pruning.atlas import TOKEN_KINDS, Array, SimilarityAtlas
-from core.pruning.plan import PruningPlan, check_budget, protected_layers
+from core.records.plan import PruningPlan, check_budget, protected_layers
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from core.pruning.plan import PruningPlan
+from core.records.plan import PruningPlan
 
 Kept = tuple[int, ...]  # the layers of a plan, ascending
 T = TypeVar("T")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import core
-from core.pruning.plan import PLAN_FILE, ModelSpec, PruningPlan
+from core.records.plan import PLAN_FILE, ModelSpec, PruningPlan
 
 HUB_ID = re.compile(r"^[\w.-]+/[\w.-]+$")
 LICENCE = re.compile(r"^[a-z0-9.+-]{1,64}$")  # the Hub's licence names

@@ -22,9 +22,10 @@ import torch
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForImageTextToText
 
-from core.data.samples import Sample, draw_samples
 from core.errors import ExportError, PlanError
-from core.pruning.plan import PLAN_FILE, PruningPlan
+from core.records.plan import PLAN_FILE, PruningPlan
+from core.records.samples import Sample
+from core.scenes.samples import draw_samples
 from core.vlm.card import model_card, passport
 from core.vlm.encoding import encode_samples
 from core.vlm.loading import VLM, decoder_layers, describe

@@ -24,7 +24,7 @@ from transformers import AutoConfig, AutoModelForImageTextToText, GenerationMixi
 
 from core import settings
 from core.errors import ModelError
-from core.pruning.plan import ModelSpec
+from core.records.plan import ModelSpec
 from core.vlm.depth import check_separable
 from core.vlm.placement import BALANCED, choose_place, loaded_dtype
 from core.vlm.processing import load_processor

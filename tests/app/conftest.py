@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from core import settings
 from core.errors import StrataError
-from core.runs.records import Answer, TokenEvent
+from core.records.answers import Answer, TokenEvent
 from dashboard import services
 from tests.app.synthetic import SPEC, write_recording
 
@@ -133,7 +133,7 @@ def open_page() -> Callable[..., AppTest]:
             at.query_params.update(query)
             return at.run()
         at.run()
-        at.switch_page(f"views/{name}.py")
+        at.switch_page(f"views/{name}/page.py")
         for key, value in query.items():
             at.query_params[key] = value
         return at.run()

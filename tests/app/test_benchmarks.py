@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
-from core.data.items import ItemSet
-from dashboard import results, services
+from core.analysis import tables
+from core.records.items import ItemSet
+from dashboard import services
 from tests.app.conftest import texts
 
 QUESTION = "<script>alert(1)</script> ![x](http://evil.example/x.png) $\\frac{1}{2}$ :material/home: " + "w" * 300
@@ -37,7 +38,7 @@ def test_shows_scores_flips_pairs_regimes_and_costs(recorded, engine, open_page)
 def test_flipped_items_open_in_compare_with_their_plan(recorded, engine, open_page):
     at = open_page("benchmarks", budget="6", curves=["math_aware"], plan="math_aware")
     outcomes = services.outcomes("tiny")
-    expected = results.flipped(outcomes, "math_aware", 6, "math")
+    expected = tables.flipped(outcomes, "math_aware", 6, "math")
     assert len(expected) > 0
     first = links(at)[0]
     assert "a=math_aware" in first and f"sample={expected.item_id[0]}" in first and "budget=6" in first
@@ -92,7 +93,7 @@ def test_bad_values_in_the_link_never_crash(recorded, engine, open_page):
 def own_runs(change, keep=lambda r: r.plan.criterion in ("full", "uniform")) -> None:
     """Put changed copies of recorded runs into the user's store."""
     from cache.run_store import RunStore
-    from core.runs.library import user_runs_path
+    from core.library.finding import user_runs_path
 
     with RunStore(user_runs_path()) as store:
         for record in [r for r in services.records("tiny") if keep(r)]:

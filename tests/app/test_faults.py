@@ -10,7 +10,7 @@ import pytest
 
 import cache.run_store
 from cache import RunStore
-from core.runs.library import user_runs_path
+from core.library.finding import user_runs_path
 from dashboard import services
 from tests.app.conftest import texts
 

@@ -35,7 +35,7 @@ def test_says_what_is_live_and_what_is_recorded(recorded, engine, open_page, mon
 
 def test_ones_own_calibration_and_runs_are_named(recorded, engine, open_page):
     from cache.run_store import RunStore
-    from core.runs.library import user_runs_path
+    from core.library.finding import user_runs_path
 
     services.atlas("tiny").save(services.atlas_path("tiny", "own"))
     with RunStore(user_runs_path()) as store:

@@ -8,7 +8,8 @@ import pytest
 
 from core import settings
 from core.pruning import build_plan
-from dashboard import exports, services
+from dashboard import services
+from dashboard.views.prune import exports
 from tests.app.conftest import texts
 from tests.app.synthetic import SPEC, make_atlas
 
@@ -261,8 +262,8 @@ def test_the_zip_loads_with_plain_transformers(tmp_path: Path):
 
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
-    from core.data.samples import draw_samples
-    from core.pruning import PruningPlan
+    from core.records.plan import PruningPlan
+    from core.scenes.samples import draw_samples
     from core.vlm import answer, load_vlm, read_spec
 
     plan = PruningPlan("tiny", 16, (5, 9, 10), "manual")

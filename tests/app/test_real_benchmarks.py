@@ -6,14 +6,15 @@ from pathlib import Path
 import pytest
 
 from cache.run_store import RunStore
-from core.data.benchmarks import load_benchmark
-from core.data.benchmarks.loading import find_picture
-from core.data.images import open_image
+from core.benchmarks import load_benchmark
+from core.benchmarks.images import open_image
+from core.benchmarks.loading import find_picture
 from core.errors import SampleError
-from core.pruning.plan import PruningPlan
-from core.runs.library import user_runs_path
-from core.runs.records import ItemAnswer, Outcome
-from core.runs.references import ReferenceScore
+from core.library.finding import user_runs_path
+from core.records.answers import ItemAnswer
+from core.records.plan import PruningPlan
+from core.records.references import ReferenceScore
+from core.records.runs import Outcome
 from dashboard import services
 from tests.app.conftest import texts
 from tests.app.synthetic import SPEC

@@ -15,8 +15,8 @@ from transformers import AutoModelForImageTextToText, PreTrainedModel
 
 from core import settings
 from core.errors import PlanError
-from core.pruning.plan import PruningPlan
 from core.pruning.trie import trie_layers
+from core.records.plan import PruningPlan
 from core.vlm.encoding import Batch
 from core.vlm.export import export_plan
 from core.vlm.forest import batch_outcomes

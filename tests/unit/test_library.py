@@ -7,18 +7,11 @@ import pytest
 
 from cache import RunStore
 from core import settings
-from core.data.items import BenchmarkItem, ItemSet
-from core.pruning.plan import ModelSpec, PruningPlan
-from core.runs.library import (
-    all_runs,
-    comparable,
-    measured_scores,
-    model_slug,
-    one_setting,
-    regimes,
-    user_runs_path,
-)
-from core.runs.records import ItemAnswer, Outcome, RunRecord
+from core.library.finding import all_runs, comparable, measured_scores, model_slug, one_setting, regimes, user_runs_path
+from core.records.answers import ItemAnswer
+from core.records.items import BenchmarkItem, ItemSet
+from core.records.plan import ModelSpec, PruningPlan
+from core.records.runs import Outcome, RunRecord
 
 SPEC = ModelSpec("m", "r1", "llava", 4, (), 10, (1, 1, 1, 1), "float32", "cpu")
 

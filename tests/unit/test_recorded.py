@@ -9,12 +9,7 @@ import pytest
 
 from cache import load_recorded
 from core.analysis import chance_score, detect_regimes
-from core.data.items import ItemSet
-from core.data.samples import draw_from_source
-from core.pruning.atlas import SimilarityAtlas
-from core.pruning.cost import ModelAnatomy
-from core.pruning.criteria import build_plan
-from core.runs.library import (
+from core.library.finding import (
     comparable,
     recorded_anatomy_path,
     recorded_atlas_path,
@@ -23,7 +18,12 @@ from core.runs.library import (
     regimes,
     runs_key,
 )
-from core.runs.records import RunRecord, outcomes_frame
+from core.pruning.atlas import SimilarityAtlas
+from core.pruning.cost import ModelAnatomy
+from core.pruning.criteria import build_plan
+from core.records.items import ItemSet
+from core.records.runs import RunRecord, outcomes_frame
+from core.scenes.samples import draw_from_source
 from core.vlm import compute_atlas, load_vlm, read_anatomy, score_plans
 
 

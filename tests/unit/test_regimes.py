@@ -12,8 +12,8 @@ import pytest
 from core.analysis.effects import disagreement, spread
 from core.analysis.regime_map import BudgetRegime, RegimeMap, as_ranges, low_budgets
 from core.analysis.regimes import _cut, chance_score, detect_regimes, is_evidence
-from core.data.items import BenchmarkItem, ItemSet
 from core.errors import StoreError
+from core.records.items import BenchmarkItem, ItemSet
 from tests.simulated_sweeps import FLAT, Effects, simulate
 
 RANK, STRUCTURE = Effects(rank=0.08), Effects(structure=0.08)
