@@ -20,8 +20,8 @@ from core.charts import scores as score_charts
 from core.charts import style
 from core.errors import CalibrationError, StoreError, StrataError
 from core.library import finding
-from core.records.items import ItemSet
-from core.records.runs import RunRecord, outcomes_frame
+from core.library.run_view import RunView
+from core.records.runs import RunRecord
 
 WIDTH = 860
 SHOWN = ("math_aware", "non_math_aware", "mixed", "uniform", "deepest", "block", "greedy")
@@ -57,15 +57,10 @@ def build_report(model_id: str) -> str:
     """
     import vl_convert
 
-    records, items = finding.all_runs(model_id)
-    records = finding.comparable(records)
-    if not records:
+    view = RunView.of(model_id)
+    if not view.records:
         raise StoreError(f"no runs of {model_id}: run python -m core sweep --model {model_id}, or import some")
-    domains = dict.fromkeys(r.domain for r in records)
-    sections = [
-        _scores(domain, f"score-{i}", [r for r in records if r.domain == domain], items)
-        for i, domain in enumerate(tables.ordered_groups(pd.Series(list(domains))))
-    ]
+    sections = [_scores(view, domain, f"score-{i}") for i, domain in enumerate(view.domains)]
     try:
         sections.append(_layers(model_id))
     except CalibrationError:
@@ -73,7 +68,7 @@ def build_report(model_id: str) -> str:
     script = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").replace("</script", "<\\/script")
     return PAGE.format(
         title=html.escape(f"What {model_id} keeps when layers go"),
-        provenance=html.escape(_provenance(records)),
+        provenance=html.escape(_provenance(view.records)),
         script=script,
         sections="\n".join(sections),
     )
@@ -90,11 +85,10 @@ def _provenance(records: Sequence[RunRecord]) -> str:
     )
 
 
-def _scores(domain: str, name: str, records: Sequence[RunRecord], items: dict[str, ItemSet]) -> str:
+def _scores(view: RunView, domain: str, name: str) -> str:
     """The chart of the Benchmarks page: a few criteria drawn, every one of them in the table."""
-    outcomes = outcomes_frame(records)
-    table = tables.score_table(outcomes)
-    found = finding.regimes(records, items, outcomes)
+    table = view.scores()
+    table, found = table[table.group == domain], view.regimes(domain)
     measured = score_charts.ordered(c for c in table[table.n_drop > 0].criterion.unique() if c != "random")
     searches = [c for c in measured if style.searched(c)]
     shown = [c for c in measured if c in SHOWN][:7] + searches or measured[:7]
@@ -103,15 +97,25 @@ def _scores(domain: str, name: str, records: Sequence[RunRecord], items: dict[st
         tables.curves(table, shown, [domain]),
         envelope,
         tables.full_score(table, domain),
-        records[0].model.n_layers,
+        view.records[0].model.n_layers,
         intervals="bars",
-        regimes={b.n_drop: b.label for b in found.budgets},
-        boundaries=found.boundaries,
+        regimes=view.regime_labels(domain),
+        boundaries=found.boundaries if found else (),
     )
     initials = ", ".join(f"{initial} {label}" for label, initial in score_charts.REGIME_INITIALS.items())
+    names = view.benchmarks(domain)
+    means = f"Scores: the mean over {' and '.join(names)}, each weighing the same." if len(names) > 1 else ""
     notes = f"Bars: 95 % Wilson intervals. Grey: 10th to 90th percentile of the random plans. Regimes: {initials}."
+    said = [means, notes, view.left_out(domain), found.summary() if found else ""]
     numbers = tables.drawn_numbers(tables.curves(table, measured, [domain]), envelope, None)
-    return _section(f"Right answers on {domain}", name, chart, numbers, shown, [notes, found.summary()])
+    return _section(
+        f"Right answers on {domain}",
+        name,
+        chart,
+        numbers,
+        shown,
+        said,
+    )
 
 
 def _layers(model_id: str) -> str:
@@ -130,7 +134,7 @@ def _section(
         alt=f"{heading}; the numbers are in the table below",
         # a name in the data must not end the script that it stands in
         spec=chart.properties(width=WIDTH, background="#ffffff").to_json(indent=None).replace("<", "\\u003c"),
-        notes="\n".join(f'<p class="note">{html.escape(n)}</p>' for n in notes),
+        notes="\n".join(f'<p class="note">{html.escape(n)}</p>' for n in notes if n),
         table=table.to_html(index=False, border=0, float_format="{:.3f}".format),
     )
 

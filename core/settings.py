@@ -53,6 +53,14 @@ def on(variable: str, otherwise: bool = False) -> bool:
     return otherwise if value is None else value.strip().lower() not in ("", "0", "false", "no", "off")
 
 
+def shown(path: Path) -> str:
+    """A path as pages and messages show it: from the project's folder or from the home, so that it tells no secrets."""
+    for base, prefix in ((ROOT, ""), (Path.home(), "~/")):
+        if path.is_relative_to(base):
+            return prefix + path.relative_to(base).as_posix()
+    return str(path)
+
+
 def replay() -> bool:
     """Are only recorded runs and answers shown: by choice, or because no model can run without torch?"""
     return on("STRATA_REPLAY") or any(importlib.util.find_spec(name) is None for name in ("torch", "transformers"))

@@ -79,7 +79,7 @@ def disk_use() -> list[tuple[str, str, int]]:
         "your answers": services.answers_folder(),
         "jobs and their logs": own / "jobs",
     }
-    return [(what, services.shown(path), _bytes_in(path)) for what, path in places.items()]
+    return [(what, settings.shown(path), _bytes_in(path)) for what, path in places.items()]
 
 
 def _bytes_in(folder: Path) -> int:

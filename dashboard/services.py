@@ -10,9 +10,9 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FunctionType
@@ -24,23 +24,16 @@ from PIL import Image
 
 from core import __version__, settings
 from core.analysis import tables
-from core.analysis.plan_tables import Request, Speed, parameters_left, speed
+from core.analysis.plan_tables import Speed, measured_costing, measured_costs, speed
 from core.benchmarks.images import open_image
-from core.errors import CalibrationError, ModelError, SampleError, StoreError, StrataError
-from core.library import finding
+from core.errors import CalibrationError, ModelError, SampleError, StrataError
 from core.library.finding import (
     GALLERY_SIZE,
-    comparable,
     gallery_sources,
-    one_setting,
     recorded_anatomy_path,
     recorded_atlas_path,
-    recorded_runs_path,
     user_atlas_path,
-    user_runs_path,
-    with_own,
 )
-from core.library.published import published_scores
 from core.library.recordings import (
     ANSWERING,
     RecordedAnswer,
@@ -50,13 +43,15 @@ from core.library.recordings import (
     save_answer,
     small_copy,
 )
+from core.library.run_view import By, DataSet, RunView
+from core.library.sources import Sources, load_sources
 from core.limits import Limits, load_limits
-from core.pruning import ModelAnatomy, SimilarityAtlas, build_plan, estimate_cost, list_criteria
+from core.pruning import ModelAnatomy, SimilarityAtlas, build_plan, list_criteria
 from core.records.answers import Answer, GenerationConfig, TokenEvent
 from core.records.items import BenchmarkItem, ItemSet
 from core.records.plan import ModelSpec, PruningPlan, protected_layers
 from core.records.references import ReferenceScore
-from core.records.runs import RunRecord, outcomes_frame
+from core.records.runs import RunRecord
 from core.records.samples import Sample
 from core.scenes.samples import DOMAINS, domain_tasks, draw_from_source, draw_samples
 from dashboard.views.prune.exports import Stage, build_zip
@@ -131,7 +126,7 @@ def availability(model_id: str) -> list[tuple[str, str, str]]:
     for source in atlas_sources(model_id):
         held = atlas(model_id, source)
         found.append(("Similarities", names[source], f"of {len(held.samples)} samples, {held.created[:10]}"))
-    for runs, how in ((_recorded(model_id)[0], "recorded"), (_own_runs()[0], "yours")):
+    for runs, how in ((sources().recorded, "recorded"), (sources().own, "yours")):
         ours = [r for r in runs if r.model.model_id == model_id]
         if ours:
             found.append(("Scores", how, f"of {len(ours)} runs, {max(r.created for r in ours)[:10]}"))
@@ -167,7 +162,7 @@ def settle() -> None:
 
 def models() -> list[str]:
     """Models that a page can show: the embedded one, and every model with runs or an atlas here."""
-    found = {DEFAULT_MODEL, *(r.model.model_id for r in (*_recorded(DEFAULT_MODEL)[0], *_own_runs()[0]))}
+    found = {DEFAULT_MODEL, *(r.model.model_id for r in sources().records)}
     return sorted(filter(_offered, found), key=lambda m: (m != DEFAULT_MODEL, m))
 
 
@@ -356,7 +351,7 @@ def measure_speed(model_id: str, plans: Sequence[PruningPlan | None], progress: 
 
 def model_ref(model_id: str) -> str:
     """A model as other tools take it: the embedded one is a folder."""
-    return f"./{shown(settings.TINY_DIR)}" if model_id == DEFAULT_MODEL else model_id
+    return f"./{settings.shown(settings.TINY_DIR)}" if model_id == DEFAULT_MODEL else model_id
 
 
 def export_zip(model: ModelSpec, plan: PruningPlan, atlas: SimilarityAtlas, progress: Stage = lambda *_: None) -> Path:
@@ -368,223 +363,74 @@ def export_zip(model: ModelSpec, plan: PruningPlan, atlas: SimilarityAtlas, prog
 # ------------------------------------------------------------------------------------------------ runs
 
 
-def _recorded(model_id: str) -> tuple[list[RunRecord], dict[str, ItemSet]]:
-    path = recorded_runs_path(model_id)
-    return _load_recorded(str(path), _mtime(path)) if path.exists() else ([], {})
+def sources() -> Sources:
+    """What is stored: recorded runs and the user's own."""
+    return load_sources(BUSY_S, attempt=int(time.monotonic() // RETRY_S))
 
 
-@st.cache_resource(max_entries=4, show_spinner=False)
-def _load_recorded(path: str, mtime: int) -> tuple[list[RunRecord], dict[str, ItemSet]]:
-    from cache.run_store import load_recorded
-
-    return load_recorded(Path(path))
-
-
-@dataclass(frozen=True)
-class OwnStore:
-    """What the user's run store holds; `problem`: why it cannot be read, in one line."""
-
-    records: Sequence[RunRecord] = ()
-    items: Mapping[str, ItemSet] = field(default_factory=dict)
-    figures: Sequence[ReferenceScore] = ()
-    problem: str = ""
-
-
-def _own_runs() -> tuple[Sequence[RunRecord], Mapping[str, ItemSet]]:
-    own = _own_store()
-    return own.records, own.items
+def view(model_id: str, data: str | None = None) -> RunView:
+    """The runs of a model that count; `data` is the hash of an item set to be used for its domain."""
+    return RunView.of(model_id, sources=sources(), data=data)
 
 
 def storage_problem() -> str:
     """Why the user's own runs cannot be read, in one line; "" if they can. Pages then show what is recorded."""
-    return _own_store().problem
-
-
-def _own_store() -> OwnStore:
-    path = user_runs_path()
-    if not path.exists():
-        return OwnStore()
-    state = _store_state(path)
-    # of a store that cannot even be looked at: tried again now and then, not by every call of a page
-    attempt = 0 if state else int(time.monotonic() // RETRY_S)
-    return _load_own(str(path), state, attempt)
-
-
-def _store_state(path: Path) -> tuple[Any, ...]:
-    from cache.run_store import store_state
-
-    return store_state(path)
-
-
-@st.cache_resource(max_entries=2, show_spinner=False)
-def _load_own(path: str, state: tuple[Any, ...], attempt: int) -> OwnStore:
-    from cache.run_store import RunStore, store_state
-
-    try:
-        if not state and not store_state(Path(path), BUSY_S):  # opening it would wait for a minute
-            raise StoreError(f"the run store {shown(Path(path))} is locked by another process, or damaged")
-        with RunStore(Path(path), busy_s=BUSY_S) as runs:
-            return OwnStore(runs.records(), {s.data_hash: s for s in runs.item_sets()}, runs.references())
-    except StoreError as error:
-        return OwnStore(problem=str(error))
+    return sources().problem
 
 
 def records(model_id: str) -> list[RunRecord]:
-    """The runs of a model that may be compared: one revision, dtype and device.
-
-    A run that was repeated here replaces the recorded one as soon as it has come as far.
-    """
-    return list(_records(model_id, _state(model_id)))
-
-
-@st.cache_resource(max_entries=8, show_spinner="Reading the runs …")
-def _records(model_id: str, state: tuple[Any, ...]) -> list[RunRecord]:
-    return one_setting(_all_records(model_id))
-
-
-def _all_records(model_id: str) -> list[RunRecord]:
-    merged = with_own(_recorded(model_id)[0], _own_runs()[0])
-    return [r for r in merged if r.n_scored and r.model.model_id == model_id]
+    return view(model_id).setting
 
 
 def reference_points(model_id: str, domain: str, measure: str = "score") -> pd.DataFrame:
     """Imported and published scores of a domain, to stand beside the runs that the page is about."""
-    found = _reference_records(model_id, _state(model_id))
-    return tables.reference_points(found, domain, measure, figures(model_id))
+    return tables.reference_points(view(model_id).foreign, domain, measure, figures(model_id))
 
 
 def figures(model_id: str | None = None) -> list[ReferenceScore]:
     """Published and imported figures without outcomes, of one model or of all."""
-    return [f for f in (*published_scores(), *_own_store().figures) if model_id in (None, f.model_id)]
-
-
-@st.cache_resource(max_entries=8, show_spinner=False)
-def _reference_records(model_id: str, state: tuple[Any, ...]) -> list[RunRecord]:
-    shown = {r.origin for r in records(model_id)}
-    return [r for r in _all_records(model_id) if r.origin != "measured" and r.origin not in shown]
+    return [f for f in sources().figures if model_id in (None, f.model_id)]
 
 
 def origin_of(model_id: str) -> str:
-    """Where the model's runs come from: recorded, measured here or both; imported or published ones say so."""
-    foreign = sorted({r.origin for r in records(model_id)} - {"measured"})
-    if foreign:
-        return " and ".join(foreign)
-    own = any(r.model.model_id == model_id for r in _own_runs()[0])
-    shipped = bool(_recorded(model_id)[0])
-    return "recorded and measured here" if own and shipped else "measured here" if own else "recorded"
+    return view(model_id).origin
 
 
 def item_sets(model_id: str) -> dict[str, ItemSet]:
-    return {**_recorded(model_id)[1], **_own_runs()[1]}
+    return view(model_id).items
 
 
 def every_record(recorded: bool) -> list[RunRecord]:
     """All runs that ship with the project, or all that were measured or imported here, of any model."""
-    return [r for m in models() for r in _recorded(m)[0]] if recorded else list(_own_runs()[0])
-
-
-@dataclass(frozen=True)
-class DataSet:
-    """The items that a domain was measured on: scores are only ever compared within one such set."""
-
-    data_hash: str
-    benchmark: str
-    domain: str
-    n: int
-    runs: int
-
-    @property
-    def label(self) -> str:
-        return f"{self.benchmark}, {self.n} items, {self.data_hash[:8]}"
+    return list(sources().recorded if recorded else sources().own)
 
 
 def data_sets(model_id: str, domain: str | None = None) -> list[DataSet]:
-    """Item sets with runs of a model, the one with the most scored items first within each domain."""
-    return [d for d in _data_sets(model_id, _state(model_id)) if domain in (None, d.domain)]
-
-
-@st.cache_resource(max_entries=8, show_spinner=False)
-def _data_sets(model_id: str, state: tuple[Any, ...]) -> list[DataSet]:
-    groups: dict[str, list[RunRecord]] = {}
-    for record in records(model_id):
-        groups.setdefault(record.data_hash, []).append(record)
-    found = [
-        (sum(r.n_scored for r in g), DataSet(h, g[0].benchmark, g[0].domain, len(g[0].item_ids), len(g)))
-        for h, g in groups.items()
-    ]
-    return [d for _, d in sorted(found, key=lambda f: (-f[0], f[1].data_hash))]
+    return view(model_id).data_sets(domain)
 
 
 def chosen_records(model_id: str, data: str | None = None) -> list[RunRecord]:
-    """The runs behind the scores of a page: one item set per domain, judged by one metric.
-
-    Args:
-        data: hash of an item set, to be used for its domain instead of the one with the most scored items.
-    """
-    return list(_chosen_records(model_id, data, _state(model_id)))
-
-
-@st.cache_resource(max_entries=8, show_spinner=False)
-def _chosen_records(model_id: str, data: str | None, state: tuple[Any, ...]) -> list[RunRecord]:
-    chosen: dict[str, str] = {}
-    for found in data_sets(model_id):
-        if found.data_hash == data or found.domain not in chosen:
-            chosen[found.domain] = found.data_hash
-    return comparable(r for r in records(model_id) if r.data_hash == chosen[r.domain])
-
-
-def _state(model_id: str) -> tuple[Any, ...]:
-    """What the runs depend on, as a cache key: the recorded file and when it changed, the state of the user's store."""
-    recorded, own = recorded_runs_path(model_id), user_runs_path()
-    return str(recorded), _mtime(recorded), str(own), _store_state(own)
+    return view(model_id, data).records
 
 
 def outcomes(model_id: str, data: str | None = None) -> pd.DataFrame:
-    """Every scored item of the chosen runs of a model, as the analysis reads it."""
-    return _outcomes(model_id, data, _state(model_id))
+    return view(model_id, data).outcomes
 
 
-@st.cache_resource(max_entries=8, show_spinner="Reading the runs …")
-def _outcomes(model_id: str, data: str | None, state: tuple[Any, ...]) -> pd.DataFrame:
-    tasks = {i.item_id: i.task for s in item_sets(model_id).values() for i in s.items}
-    frame = outcomes_frame(chosen_records(model_id, data), tasks)
-    settle()
-    return frame
-
-
-def score_table(model_id: str, by: str = "domain", data: str | None = None) -> pd.DataFrame:
-    """Score, interval and n of every plan, by domain or by task; shared between sessions: pages must not change it."""
-    return _score_table(model_id, by, data, _state(model_id))
-
-
-@st.cache_resource(max_entries=8, show_spinner=False)
-def _score_table(model_id: str, by: str, data: str | None, state: tuple[Any, ...]) -> pd.DataFrame:
-    return tables.score_table(outcomes(model_id, data), by)
+def score_table(model_id: str, by: By = "domain", data: str | None = None) -> pd.DataFrame:
+    return view(model_id, data).scores(by)
 
 
 def tasks(model_id: str, domain: str, data: str | None = None) -> list[str]:
-    """The tasks that the chosen item set of a domain holds."""
-    hashes = {r.data_hash for r in chosen_records(model_id, data) if r.domain == domain}
-    return sorted({i.task for h, s in item_sets(model_id).items() if h in hashes for i in s.items})
+    return view(model_id, data).tasks(domain)
 
 
 def regime_map(model_id: str, domain: str, data: str | None = None) -> "RegimeMap | None":
-    """The regimes of a domain at every measured budget, or None where there are no runs to read them from."""
-    return _regime_map(model_id, domain, data, _state(model_id))
-
-
-@st.cache_resource(max_entries=16, show_spinner="Testing for regimes …")
-def _regime_map(model_id: str, domain: str, data: str | None, state: tuple[Any, ...]) -> "RegimeMap | None":
-    frame = outcomes(model_id, data)
-    if not ((frame.domain == domain) & (frame.n_drop > 0)).any():
-        return None
-    of_domain = [r for r in chosen_records(model_id, data) if r.domain == domain]
-    return finding.regimes(of_domain, item_sets(model_id), frame[frame.domain == domain])
+    return view(model_id, data).regimes(domain)
 
 
 def regime_labels(model_id: str, domain: str, data: str | None = None) -> dict[int, str]:
-    found = regime_map(model_id, domain, data)
-    return {b.n_drop: b.label for b in found.budgets} if found else {}
+    return view(model_id, data).regime_labels(domain)
 
 
 def regime_table(model_id: str, domain: str, data: str | None = None) -> pd.DataFrame:
@@ -600,110 +446,30 @@ def boundaries(model_id: str, domain: str, data: str | None = None) -> "tuple[Bo
 
 
 def pairs(model_id: str, criteria: Sequence[str], budget: int, domain: str, data: str | None = None) -> pd.DataFrame:
-    """Paired tests between criteria at a budget; see `results.pairwise`."""
-    return _pairs(model_id, tuple(criteria), budget, domain, data, _state(model_id))
-
-
-@st.cache_data(max_entries=64, show_spinner=False)
-def _pairs(
-    model_id: str, criteria: tuple[str, ...], budget: int, domain: str, data: str | None, state: tuple[Any, ...]
-) -> pd.DataFrame:
-    return tables.pairwise(outcomes(model_id, data), criteria, budget, domain)
+    return view(model_id, data).pairs(criteria, budget, domain)
 
 
 def flips(model_id: str, criterion: str, budget: int, domain: str, data: str | None = None) -> pd.DataFrame:
-    """Items that a plan answers differently from the full model, with question, gold answer and source."""
-    return _flips(model_id, criterion, budget, domain, data, _state(model_id))
-
-
-@st.cache_data(max_entries=64, show_spinner=False)
-def _flips(
-    model_id: str, criterion: str, budget: int, domain: str, data: str | None, state: tuple[Any, ...]
-) -> pd.DataFrame:
-    table = tables.flipped(outcomes(model_id, data), criterion, budget, domain)
-    known = {i.item_id: i for s in item_sets(model_id).values() for i in s.items}
-    items = [known.get(i) for i in table.item_id]
-    table["question"] = [i.question if i else "" for i in items]
-    table["gold"] = [i.answer if i else "" for i in items]
-    table["source"] = [i.source if i else "" for i in items]
-    return table
+    return view(model_id, data).flips(criterion, budget, domain)
 
 
 def answered_records(model_id: str, domain: str, data: str | None = None) -> list[RunRecord]:
-    """The runs of a domain with what was written in them; none of teacher-forced runs, which write nothing."""
-    return list(_answered_records(model_id, domain, data, _state(model_id)))
-
-
-@st.cache_resource(max_entries=2, show_spinner="Reading the answers …")
-def _answered_records(model_id: str, domain: str, data: str | None, state: tuple[Any, ...]) -> list[RunRecord]:
-    from cache.run_store import RunStore
-
-    chosen = {r.run_id: r for r in chosen_records(model_id, data) if r.domain == domain}
-    found = [r for r in chosen.values() if r.answers]
-    listed = {i: r for i, r in chosen.items() if not r.answers and (r.max_new_tokens or r.origin == "imported")}
-    if listed and user_runs_path().exists():
-        with RunStore(user_runs_path(), busy_s=BUSY_S) as runs:
-            found += [r for i in listed if (r := runs.get(i)) and r.answers]
-    return found
+    return view(model_id, data).answered(domain)
 
 
 def measured_as(model_id: str, criterion: str, budget: int, data: str | None = None) -> PruningPlan | None:
-    """The plan that was measured under a criterion at a budget."""
-    for record in chosen_records(model_id, data):
-        if record.plan.criterion == criterion and record.plan.n_drop == budget:
-            return record.plan
-    return None
-
-
-def cost_request(anatomy: ModelAnatomy) -> Request:
-    """The question that measured plans are priced for: a short one about one picture."""
-    return Request(image_tokens=anatomy.tokens_per_image or Request.image_tokens)
+    return view(model_id, data).measured_as(criterion, budget)
 
 
 def cost_said(model: ModelSpec, cost: str) -> str:
     """How a column of `plan_costs` came about."""
-    parts = anatomy(model)
-    if cost == "parameters" or parts is None:
-        return "parameters are counted"
-    r = cost_request(parts)
-    return (
-        f"FLOPs are estimated from the model's configuration for {r.text_tokens} tokens of text, {r.image_tokens} of "
-        f"the picture and {r.new_tokens} of answer"
-    )
+    return measured_costing(cost, anatomy(model))
 
 
 def plan_costs(model_id: str, data: str | None = None) -> pd.DataFrame:
     """What every measured plan costs: plan_id, parameters and, where the model is at hand, estimated decode FLOPs."""
-    return _plan_costs(model_id, data, _state(model_id))
-
-
-@st.cache_data(max_entries=8, show_spinner=False)
-def _plan_costs(model_id: str, data: str | None, state: tuple[Any, ...]) -> pd.DataFrame:
-    plans = {r.plan.plan_id: r.plan for r in chosen_records(model_id, data)}
     model = spec(model_id)
-    table = pd.DataFrame({"plan_id": list(plans), "parameters": [parameters_left(model, p) for p in plans.values()]})
-    if (parts := anatomy(model)) is not None:
-        asked = cost_request(parts)
-        costs = [
-            estimate_cost(
-                parts,
-                p,
-                prompt_tokens=asked.text_tokens,
-                image_tokens=asked.image_tokens,
-                new_tokens=asked.new_tokens,
-            )
-            for p in plans.values()
-        ]
-        table["decode_flops"] = [c.decode_flops_per_token.total for c in costs]
-    return table
-
-
-def shown(path: Path) -> str:
-    """A path as a page shows it: from the project's folder or from the home, so that a screenshot tells no secrets."""
-    for base, prefix in ((settings.ROOT, ""), (Path.home(), "~/")):
-        if path.is_relative_to(base):
-            return prefix + path.relative_to(base).as_posix()
-    return str(path)
+    return measured_costs((r.plan for r in chosen_records(model_id, data)), model, anatomy(model))
 
 
 # ------------------------------------------------------------------------------------------------ samples
@@ -737,7 +503,7 @@ def sample(model_id: str, sample_id: str) -> Sample:
     for known in gallery(model_id):
         if known.sample_id == sample_id:
             return known
-    for items in item_sets(model_id).values():
+    for items in sources().items.values():
         for item in items.items:
             if item.item_id == sample_id:
                 return _item_sample(items, item)
@@ -770,7 +536,7 @@ def lacks_picture(model_id: str, sample: Sample) -> bool:
     """Does an item have a picture, for all that is known here, that is not on this machine?"""
     if sample.image is not None:
         return False
-    named = [s.benchmark for s in item_sets(model_id).values() if any(i.item_id == sample.sample_id for i in s.items)]
+    named = [s.benchmark for s in sources().items.values() if any(i.item_id == sample.sample_id for i in s.items)]
     return not any(_benchmark_picture(b, sample.source, sample.sample_id)[1] for b in named)
 
 

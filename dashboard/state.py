@@ -218,12 +218,13 @@ def task(options: Sequence[str]) -> str:
 
 
 def data_set(model_id: str, domain: str) -> str | None:
-    """Which items the scores are of, where a domain was measured on several sets; the largest is the default."""
-    found = services.data_sets(model_id, domain)
+    """Which items the scores are of: None for the domain's benchmarks, each weighing the same, else one item set."""
+    view = services.view(model_id)
+    found = view.data_sets(domain)
     if len(found) < 2:
         return None
-    chosen = choice("data", "Measured on", [d.label for d in found])
-    return next(d.data_hash for d in found if d.label == chosen)
+    chosen = choice("data", "Measured on", [" + ".join(view.benchmarks(domain)), *(d.label for d in found)])
+    return next((d.data_hash for d in found if d.label == chosen), None)
 
 
 def atlas_source(model_id: str) -> str:

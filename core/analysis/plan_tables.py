@@ -294,3 +294,36 @@ def describe(measured: PruningPlan, wanted: PruningPlan) -> str:
     less = as_ranges(sorted(set(wanted.dropped) - set(measured.dropped)))
     differs = "; ".join(p for p in (f"also drops {more}" if more else "", f"keeps {less}" if less else "") if p)
     return f"{label(measured.criterion)} −{measured.n_drop}: {differs}"
+
+
+# ------------------------------------------------------------------------------------------------ measured plans
+
+
+def short_request(anatomy: ModelAnatomy) -> Request:
+    """The question that measured plans are priced for: a short one about one picture."""
+    return Request(image_tokens=anatomy.tokens_per_image or Request.image_tokens)
+
+
+def measured_costs(plans: Iterable[PruningPlan], model: ModelSpec, anatomy: ModelAnatomy | None) -> pd.DataFrame:
+    """What plans cost: columns plan_id, parameters and, with an anatomy, estimated decode_flops per token."""
+    distinct = {p.plan_id: p for p in plans}
+    table = pd.DataFrame(
+        {"plan_id": list(distinct), "parameters": [parameters_left(model, p) for p in distinct.values()]}
+    )
+    if anatomy is not None:
+        r = short_request(anatomy)
+        asked = {"prompt_tokens": r.text_tokens, "image_tokens": r.image_tokens, "new_tokens": r.new_tokens}
+        costs = [estimate_cost(anatomy, p, **asked) for p in distinct.values()]
+        table["decode_flops"] = [c.decode_flops_per_token.total for c in costs]
+    return table
+
+
+def measured_costing(cost: str, anatomy: ModelAnatomy | None) -> str:
+    """How a column of `measured_costs` came about, in words."""
+    if cost == "parameters" or anatomy is None:
+        return "parameters are counted"
+    r = short_request(anatomy)
+    return (
+        f"FLOPs are estimated from the model's configuration for {r.text_tokens} tokens of text, {r.image_tokens} of "
+        f"the picture and {r.new_tokens} of answer"
+    )

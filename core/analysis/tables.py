@@ -11,7 +11,7 @@ import pandas as pd
 
 from core.analysis import comparisons
 from core.analysis.regime_map import as_ranges as as_ranges
-from core.analysis.statistics import smallest_detectable_difference, wilson_interval
+from core.analysis.statistics import stratified_wilson
 from core.records.references import ReferenceScore
 from core.records.runs import RunRecord, outcomes_frame
 
@@ -26,25 +26,35 @@ def label(criterion: str) -> str:
 
 
 def score_table(outcomes: pd.DataFrame, by: str = "domain") -> pd.DataFrame:
-    """One row per measured plan and group, with the Wilson interval of its score.
+    """One row per measured plan and group: its score is the mean over the group's benchmarks, each weighing the same.
+
+    A plan that lacks one of a group's benchmarks has no score there. Graded metrics count by their value.
 
     Args:
         outcomes: as `outcomes_frame` makes it; budget 0 is the full model.
-        by: "domain" or "task".
+        by: "domain", "task" or "benchmark".
     Returns:
-        Columns criterion, seed, n_drop, plan_id, longest_run, group, n, n_correct, score, low, high, retention,
-        retention_low, retention_high (shares of the full model's score on the same items; NaN without one).
+        Columns criterion, seed, n_drop, plan_id, longest_run, group, n, n_correct, score, low, high (Wilson's interval,
+        stratified by benchmark), retention, retention_low, retention_high (shares of the full model's score on the same
+        items; NaN without one).
     """
-    columns = ["criterion", "seed", "n_drop", "plan_id", "longest_run", "group", "n", "n_correct"]
-    if outcomes.empty:
-        extra = ["score", "low", "high", "retention", "retention_low", "retention_high"]
-        return pd.DataFrame(columns=columns + extra)
     keys = ["criterion", "seed", "n_drop", "plan_id", "longest_run", by]
-    table = outcomes.groupby(keys, sort=False)["correct"].agg(n="size", n_correct="sum").reset_index()
+    if outcomes.empty:
+        numbers = ["n", "n_correct", "score", "low", "high", "retention", "retention_low", "retention_high"]
+        return pd.DataFrame(columns=[*keys[:-1], "group", *numbers])
+    rows = outcomes.groupby(list(dict.fromkeys([*keys, "benchmark"])), sort=False)
+    strata = rows.agg(n=("correct", "size"), n_correct=("correct", "sum"), graded=("graded", "first")).reset_index()
+    # a record states the mean of its graded values, not those of its tasks
+    graded = strata.graded if by != "task" else pd.Series(np.nan, strata.index)
+    strata["share"] = graded.fillna(strata.n_correct / strata.n)
+    of_group = strata.groupby(by).benchmark.transform("nunique")
+    strata = strata[strata.groupby(keys, sort=False).benchmark.transform("size") == of_group].reset_index(drop=True)
+    groups = strata.groupby(keys, sort=False)
+    table = groups.agg(n=("n", "sum"), n_correct=("n_correct", "sum"), score=("share", "mean")).reset_index()
+    table["low"], table["high"] = stratified_wilson(
+        strata.share.to_numpy(float), strata.n.to_numpy(float), np.asarray(groups.ngroup(), np.intp)
+    )
     table = table.rename(columns={by: "group"})
-    table["score"] = table.n_correct / table.n
-    bounds = [wilson_interval(int(k), int(n)) for k, n in zip(table.n_correct, table.n, strict=True)]
-    table["low"], table["high"] = [b[0] for b in bounds], [b[1] for b in bounds]
     full = table[table.n_drop == 0].drop_duplicates("group").set_index("group").score
     reference = table.group.map(full).replace(0, np.nan)
     for column, source in (("retention", "score"), ("retention_low", "low"), ("retention_high", "high")):
@@ -192,16 +202,12 @@ def pairwise(outcomes: pd.DataFrame, criteria: Sequence[str], n_drop: int, domai
 
 
 def pairs_as_read(pairs: pd.DataFrame) -> pd.DataFrame:
-    """A table of pairs with differences in points and p-values in words.
-
-    `visible` is the smallest difference that these items could show, given on how many of them the two disagree.
-    """
+    """A table of pairs with differences in points and p-values in words."""
     bounds = zip(100 * pairs.low, 100 * pairs.high, strict=True)
-    disagreeing = zip(pairs.n, (pairs.a_only + pairs.b_only) / pairs.n, strict=True)
     table = pairs.assign(
         difference=100 * pairs.difference,
         interval=[f"{low:+.1f} to {high:+.1f}" for low, high in bounds],
-        visible=[100 * smallest_detectable_difference(int(n), share) for n, share in disagreeing],
+        visible=100 * pairs.visible,
         p=pairs.p.map(p_text),
         p_holm=pairs.p_holm.map(p_text),
     )

@@ -22,7 +22,7 @@ from core.cli.shared import (
     say,
 )
 from core.errors import PlanError
-from core.library import finding
+from core.library.run_view import RunView
 from core.records.plan import PruningPlan
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def export(
     vlm = load_model(model, device) if verify else load_outline(model)
     from core.vlm.export import export_plan
 
-    scores = finding.measured_scores(chosen, vlm.spec.revision)
+    scores = RunView.of(chosen.model_id, revision=vlm.spec.revision).passport(chosen)
     report = export_plan(vlm, chosen, target, scores=scores, atlas_hash=atlas_hash, verify=verify)
     evaluate: dict[str, str] = {}
     with suppress(StoreError):  # a folder that a harness's argument strings cannot hold

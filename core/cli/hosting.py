@@ -15,6 +15,7 @@ from core.cli.shared import JsonOption, print_json
 from core.errors import LimitError, StoreError, StrataError
 from core.library import finding
 from core.library.recordings import ANSWERING, RecordedAnswer, image_hash, save_lines
+from core.library.run_view import RunView
 from core.limits import load_limits
 from core.pruning import build_plan
 from core.records.plan import PruningPlan
@@ -119,7 +120,7 @@ def record(
 
     quiet_transformers()
     atlas = finding.load_atlas(model)
-    samples = [draw_from_source(s) for s in finding.gallery_sources(finding.all_runs(model)[1].values())]
+    samples = [draw_from_source(s) for s in finding.gallery_sources(RunView.of(model).items.values())]
     if not samples:
         raise StoreError(f"no measured items of {model} to ask: run python -m core sweep --model {model}")
     plans: dict[str, PruningPlan | None] = {"": None}

@@ -2,15 +2,13 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from core.cli.shared import JsonOption, ModelOption, out, print_json
-from core.library import finding
-
-if TYPE_CHECKING:
-    pass
+from core.errors import StoreError
+from core.library.run_view import RunView, runs_key
 
 
 def regimes(
@@ -23,33 +21,35 @@ def regimes(
     as_json: JsonOption = False,
 ) -> None:
     """Which regime each measured budget is in: a summary, then the evidence of each."""
-    from core.errors import StoreError, suggest
-
-    runs, items = finding.all_runs(model)
+    view = RunView.of(model)
     if out_file is not None:
-        own = [r for r in runs if r.model.model_id == model]
-        maps = {}
-        for name in sorted({r.domain for r in own}):
-            records = finding.comparable(r for r in own if r.domain == name)
-            maps[name] = {"runs": finding.runs_key(records), **finding.regimes(records, items).to_dict()}
+        maps = {
+            name: {"runs": runs_key(view.of_domain(name)), **found.to_dict()}
+            for name in view.domains
+            if (found := view.regimes(name))
+        }
         try:
             out_file.write_text(json.dumps(maps) + "\n")
         except OSError as error:
             raise StoreError(f"cannot write {out_file}: {error.strerror}; give another file with --out") from error
         return
-    records = finding.comparable(r for r in runs if r.model.model_id == model and r.domain == domain)
-    if not records:
-        raise StoreError(f"no runs of {model} on {domain} benchmarks: run python -m core sweep --model {model}")
-    known = sorted({r.benchmark for r in records})
-    if benchmark is not None and benchmark not in known:
-        raise StoreError(f"no runs of {model} on '{benchmark}': {suggest(benchmark, known)}")
-    records = [r for r in records if benchmark in (None, r.benchmark)]
-    found = finding.regimes(records, items)
-    summary = found.summary(f"{domain} ({benchmark or ', '.join(known)})")
+    view = view.need(domain, benchmark)
+    found = view.regimes(domain)
+    if found is None:
+        raise StoreError(
+            f"no pruned plan of {model} was measured on {domain}: run python -m core sweep --model {model}"
+        )
+    names, left_out = ", ".join(view.benchmarks(domain)), view.left_out(domain)
+    summary = found.summary(f"{domain} ({names})")
     if as_json:
-        print_json({"model": model, "domain": domain, "benchmark": benchmark, "summary": summary, **found.to_dict()})
+        document = {"model": model, "domain": domain, "benchmark": benchmark, "benchmarks": view.benchmarks(domain)}
+        scores = view.scores()
+        rows = scores[scores.group == domain].drop(columns="group").to_dict("records")
+        print_json({**document, "left_out": left_out, "summary": summary, **found.to_dict(), "scores": rows})
         return
     out.print(summary + "\n", markup=False, highlight=False)
+    if left_out:
+        out.print(f"Left out: {left_out}.\n", markup=False, highlight=False)
     for budget in found.budgets:
         out.print(found.explain(budget.n_drop), markup=False, highlight=False)
 

@@ -9,6 +9,8 @@ from rich.table import Table
 from core.cli.shared import JsonOption, err, out, print_json, say
 from core.errors import PlanError, StoreError, suggest
 from core.library import finding
+from core.library.run_view import RunView
+from core.library.sources import read_sources, with_answers
 from core.pruning import build_plan
 from core.records.plan import PruningPlan, parse_budget
 from core.records.runs import RunRecord
@@ -27,7 +29,7 @@ def register(app: typer.Typer) -> None:
 @runs_app.command("list")
 def runs_list(model: Annotated[str | None, typer.Option("--model")] = None, as_json: JsonOption = False) -> None:
     """Every run, recorded, measured here or imported."""
-    rows = [run_row(r) for r in finding.all_runs(model)[0]]
+    rows = [run_row(r) for r in read_sources().records if model in (None, r.model.model_id)]
     if as_json:
         print_json(rows)
         return
@@ -46,7 +48,7 @@ def runs_list(model: Annotated[str | None, typer.Option("--model")] = None, as_j
 @runs_app.command("figures")
 def runs_figures(model: Annotated[str | None, typer.Option("--model")] = None, as_json: JsonOption = False) -> None:
     """Scores without outcomes item by item: published ones, and those that another harness wrote."""
-    figures = finding.references(model)
+    figures = [f for f in read_sources().figures if model in (None, f.model_id)]
     if as_json:
         print_json([f.to_dict() for f in figures])
         return
@@ -75,18 +77,21 @@ def run_row(r: RunRecord) -> dict[str, Any]:
 
 @runs_app.command("show")
 def runs_show(run_id: str, as_json: JsonOption = False) -> None:
-    """One run with its outcomes, item by item; with the answers and their rules, if they were written freely."""
-    found = [r for r in finding.all_runs()[0] if len(run_id) >= 6 and r.run_id.startswith(run_id)]
+    """One run with its outcomes, item by item, whether it counts, and the score of its domain under the same plan."""
+    found = [r for r in read_sources().records if len(run_id) >= 6 and r.run_id.startswith(run_id)]
     if len(found) != 1:
         raise StoreError(f"{len(found) or 'no'} runs are called '{run_id}': python -m core runs list shows the names")
-    record = finding.with_answers(found[0])
+    record = with_answers(found[0])
+    view = RunView.of(record.model.model_id)
+    counts = record.run_id in {r.run_id for r in view.records}
+    of_domain = view.passport(record.plan).get(record.domain) if counts else None
     failures = [a.failure for a in record.answers if a and a.failure]
-    counts = {kind: failures.count(kind) for kind in sorted(set(failures))}
-    graded = {"failures": counts} if record.answers else {}
+    kinds = {kind: failures.count(kind) for kind in sorted(set(failures))}
+    more = {"counts": counts, record.domain: of_domain, **({"failures": kinds} if record.answers else {})}
     if as_json:
-        print_json({"run_id": record.run_id, **graded, **record.to_dict()})
+        print_json({"run_id": record.run_id, **more, **record.to_dict()})
         return
-    for key, value in {**run_row(record), **graded}.items():
+    for key, value in {**run_row(record), **more}.items():
         out.print(f"{key}: {value}", markup=False, highlight=False)
     for item_id, said in zip(record.item_ids, record.answers, strict=False):
         if said:

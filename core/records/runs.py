@@ -177,7 +177,7 @@ def outcomes_frame(records: Iterable[RunRecord], tasks: Mapping[str, str] | None
         tasks: item_id -> task name, to fill the `task` column.
     Returns:
         Columns plan_id, criterion, seed, n_drop, longest_run, similarity_dropped, benchmark, domain, item_id, task,
-        correct (bool), gold_nll.
+        correct (bool), gold_nll, graded (the record's mean value of a graded metric; NaN where there is none).
     """
     columns = [
         "plan_id",
@@ -192,6 +192,7 @@ def outcomes_frame(records: Iterable[RunRecord], tasks: Mapping[str, str] | None
         "task",
         "correct",
         "gold_nll",
+        "graded",
     ]
     records = list(records)
     if not records:
@@ -207,6 +208,7 @@ def outcomes_frame(records: Iterable[RunRecord], tasks: Mapping[str, str] | None
             "similarity_dropped": [r.similarity_dropped for r in records],
             "benchmark": [r.benchmark for r in records],
             "domain": [r.domain for r in records],
+            "graded": [np.nan if r.graded is None else r.graded for r in records],
         }
     )
     frame = runs.take(np.repeat(np.arange(len(records)), [s.sum() for s in scored])).reset_index(drop=True)

@@ -55,7 +55,6 @@ def test_a_badge_says_so_and_pages_stay_usable(fault, recorded, engine, open_pag
     with RunStore(user_runs_path()):
         pass
     monkeypatch.setattr(services, "BUSY_S", 0.1)
-    services._load_own.clear()
     with fault(user_runs_path(), monkeypatch):
         for name in PAGES:
             at = open_page(name)
@@ -65,4 +64,3 @@ def test_a_badge_says_so_and_pages_stay_usable(fault, recorded, engine, open_pag
         at.button(key="ask").click().run()
         assert not at.exception and "decoded together" in texts(at)
         assert "run store" in services.storage_problem() and "\n" not in services.storage_problem()
-    services._load_own.clear()

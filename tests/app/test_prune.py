@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from core import settings
+from core.library.sources import Sources
 from core.pruning import build_plan
 from dashboard import services
 from dashboard.views.prune import exports
@@ -183,9 +184,9 @@ def test_speed_is_measured_on_request_only(recorded, engine, open_page):
 
 
 def test_without_runs_the_page_still_plans(recorded, engine, open_page, monkeypatch):
-    monkeypatch.setattr(services, "records", lambda model_id: [])
+    empty = Sources()
+    monkeypatch.setattr(services, "sources", lambda: empty)
     monkeypatch.setattr(services, "spec", lambda model_id: SPEC)
-    monkeypatch.setattr(services, "outcomes", lambda *_: services.outcomes_frame([]))
     at = open_page("prune")
     assert not at.exception
     assert "No runs of this model yet" in texts(at)

@@ -14,7 +14,8 @@ import pytest
 from core.benchmarks import get_benchmark
 from core.cli import main as cli
 from core.errors import PlanError, RecipeError
-from core.library.finding import all_runs, recorded_anatomy_path, recorded_atlas_path
+from core.library.finding import recorded_anatomy_path, recorded_atlas_path
+from core.library.sources import read_sources
 from core.measure.estimates import Assumptions, Estimate, Row, expected_hours
 from core.measure.gpus import GPUS, Gpu, get_gpu
 from core.measure.recipes import get_recipe, list_recipes
@@ -336,4 +337,4 @@ def test_image_tokens_are_those_of_the_processors() -> None:
 
 def test_an_anatomy_is_not_taken_for_recorded_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STRATA_HOME", str(tmp_path))
-    assert {r.model.model_id for r in all_runs()[0]} == {"tiny"}
+    assert {r.model.model_id for r in read_sources().records} == {"tiny"}

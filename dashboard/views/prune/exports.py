@@ -12,7 +12,8 @@ from pathlib import Path
 
 from core.analysis.plan_tables import parameters_left
 from core.errors import ExportError
-from core.library.finding import measured_scores, model_slug
+from core.library.finding import model_slug
+from core.library.run_view import RunView
 from core.records.plan import ModelSpec, PruningPlan
 
 ZIP_LIMIT = 200_000_000  # bytes of weights; a larger checkpoint goes straight to a folder, by the command line
@@ -52,7 +53,7 @@ def build_zip(model: ModelSpec, plan: PruningPlan, atlas_hash: str = "", progres
     """
     if pruned_bytes(model, plan) > ZIP_LIMIT:
         raise ExportError(f"the checkpoint is too large for a download here: run {export_command(plan)}")
-    scores = measured_scores(plan, model.revision)
+    scores = RunView.of(plan.model_id, revision=model.revision).passport(plan)
     inputs = [model.revision, plan.to_dict(), atlas_hash, scores]
     key = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:16]
     target = Path(_folder().name) / f"{plan_name(plan)}-{key}.zip"
