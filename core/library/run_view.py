@@ -318,10 +318,10 @@ def one_setting(records: Iterable[RunRecord]) -> list[RunRecord]:
 
 
 def comparable(records: Iterable[RunRecord]) -> list[RunRecord]:
-    """Of each benchmark the records with one item set, asked and judged in one way."""
-    groups: dict[str, list[RunRecord]] = {}
+    """Of each benchmark of a domain the records with one item set, asked and judged in one way."""
+    groups: dict[tuple[str, str], list[RunRecord]] = {}
     for r in records:
-        groups.setdefault(r.benchmark, []).append(r)
+        groups.setdefault((r.domain, r.benchmark), []).append(r)
     return [
         r for group in groups.values() for r in _largest(group, lambda r: (r.data_hash, r.metric, r.max_new_tokens))
     ]
