@@ -52,17 +52,18 @@ from core.library.recordings import (
 )
 from core.limits import Limits, load_limits
 from core.pruning import ModelAnatomy, SimilarityAtlas, build_plan, estimate_cost, list_criteria
-from core.records.answers import Answer, GenerationConfig, TokenEvent
+from core.records.answers import Answer, GenerationConfig, PaneDone
 from core.records.items import BenchmarkItem, ItemSet
 from core.records.plan import ModelSpec, PruningPlan, protected_layers
 from core.records.references import ReferenceScore
 from core.records.runs import RunRecord, outcomes_frame
 from core.records.samples import Sample
-from core.scenes.samples import DOMAINS, domain_tasks, draw_from_source, draw_samples
+from core.scenes.questions import domain_tasks
+from core.scenes.samples import DOMAINS, draw_from_source, draw_samples
 from dashboard.views.prune.exports import Stage, build_zip
 
 if TYPE_CHECKING:
-    from core.analysis.regimes import Boundary, RegimeMap
+    from core.analysis.regime_map import Boundary, RegimeMap
     from core.vlm.engine import Engine, Ticket
     from core.vlm.loading import VLM
 
@@ -347,7 +348,7 @@ def measure_speed(model_id: str, plans: Sequence[PruningPlan | None], progress: 
     for n, question in enumerate(rounds):
         for i, plan in enumerate(plans):
             ticket = engine().submit(model_id, [plan], question.image, question.question, GenerationConfig(16))
-            finished = [event.answer for event in ticket.events() if not isinstance(event, TokenEvent)]
+            finished = [event.answer for event in ticket.events() if isinstance(event, PaneDone)]
             answers[i] += finished if n else []
             if progress:
                 progress(n * len(plans) + i + 1, len(rounds) * len(plans))
@@ -742,9 +743,9 @@ def sample(model_id: str, sample_id: str) -> Sample:
             if item.item_id == sample_id:
                 return _item_sample(items, item)
     for source in atlas_sources(model_id):
-        for known in atlas(model_id, source).samples:
-            if known.sample_id == sample_id and known.source.startswith("drawn:"):
-                return draw_from_source(known.source)
+        for calibrated in atlas(model_id, source).samples:
+            if calibrated.sample_id == sample_id and calibrated.source.startswith("drawn:"):
+                return draw_from_source(calibrated.source)
     raise StrataError(f"no sample '{sample_id[:32]}' here: pick one of the gallery")
 
 

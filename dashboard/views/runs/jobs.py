@@ -12,7 +12,7 @@ from dashboard.text import plain
 
 EVERY = 1.0  # seconds between two looks at running jobs
 SHOWN = 6
-STATUS: dict[str, tuple[str, Any]] = {
+STATUS: dict[str, tuple[Any, str]] = {  # colour and icon
     "running": ("gray", ":material/hourglass:"),
     "done": ("green", ":material/check:"),
     "failed": ("red", ":material/error:"),
@@ -44,9 +44,8 @@ def render_jobs(watched: Collection[str]) -> None:
     if {j.job_id for j in jobs if j.status == "running"} != set(watched):
         st.rerun()
     if not jobs:
-        st.info(
-            "No jobs yet: start one below. It runs in the background and goes on when you leave or close this page.",
-            icon=":material/info:",
+        widgets.note(
+            "No jobs yet: start one below. It runs in the background and goes on when you leave or close this page."
         )
     notice = st.session_state.pop("job_notice", None)
     if notice:
@@ -92,7 +91,7 @@ def _render_job(job: Job) -> None:
     with st.expander("Command and log", icon=":material/terminal:", key=f"log_{job.job_id}", on_change="rerun") as log:
         if log.open:
             widgets.command(job.command)
-            st.code(run_services.log_end(job.job_id) or "(nothing yet)", language=None, wrap_lines=True)
+            widgets.command(run_services.log_end(job.job_id) or "(nothing yet)")
 
 
 def _act(what: str, job: Job) -> None:
