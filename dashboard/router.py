@@ -3,9 +3,10 @@
 import streamlit as st
 
 from core import settings
-from dashboard import charts
+from dashboard import charts, services
 
 charts.trust_charts()
+services.scores.fresh()  # the one look at the stored runs of this rerun
 st.set_page_config(page_title="Strata", page_icon=str(settings.ASSETS / "logo.svg"), layout="wide")
 st.logo(str(settings.ASSETS / "logo.svg"), size="medium")
 

@@ -96,7 +96,7 @@ def parting(full: Answer, other: Answer) -> tuple[int, pd.DataFrame] | None:
     step = first_divergence(full, other)
     if step is None:
         return None
-    columns = {}
+    columns: dict[str, pd.Series[Any]] = {}
     for name, answer in (("full", full), ("plan", other)):
         top = answer.top(step)
         columns[f"{name}_token"] = pd.Series([repr(token) for token, _ in top], dtype=str)
