@@ -63,7 +63,7 @@ from core.scenes.samples import DOMAINS, draw_from_source, draw_samples
 from dashboard.views.prune.exports import Stage, build_zip
 
 if TYPE_CHECKING:
-    from core.analysis.regime_map import Boundary, RegimeMap
+    from core.analysis.regime_map import RegimeMap
     from core.vlm.engine import Engine, Ticket
     from core.vlm.loading import VLM
 
@@ -592,12 +592,6 @@ def regime_table(model_id: str, domain: str, data: str | None = None) -> pd.Data
     """One row per budget: n_drop, label and every number of the evidence (an interval takes three columns)."""
     found = regime_map(model_id, domain, data)
     return tables.evidence_table((b.n_drop, b.label, b.evidence) for b in found.budgets) if found else pd.DataFrame()
-
-
-def boundaries(model_id: str, domain: str, data: str | None = None) -> "tuple[Boundary, ...]":
-    """Where a domain's regimes end and begin, with intervals of budgets."""
-    found = regime_map(model_id, domain, data)
-    return found.boundaries if found else ()
 
 
 def pairs(model_id: str, criteria: Sequence[str], budget: int, domain: str, data: str | None = None) -> pd.DataFrame:

@@ -9,6 +9,8 @@ from dashboard import services, widgets
 from dashboard.text import plain
 from dashboard.views.overview import panels
 
+HOW = {"live": "green", "recorded": "blue", "yours": "violet", "missing": "gray"}
+
 model_id = widgets.header(
     "Which layers does a vision-language model need?",
     "Strata ranks decoder layers by how little they change math and general inputs, drops the most redundant ones, and "
@@ -35,7 +37,10 @@ for domain, column, below in zip(domains, *halves, strict=False):
         panels.render_regimes(domain, table, shown, services.regime_labels(model_id, domain), model.n_layers, below)
 with tour:
     panels.render_tour(model_id, min(6, services.largest_budget(model)))
-    panels.render_availability(services.availability(model_id))
+    found = [
+        f":{HOW[how]}-badge[{how}] **{what}** {plain(more)}" for what, how, more in services.availability(model_id)
+    ]
+    st.markdown("\u2003 ".join(found))
     if domains:
         widgets.regime_legend("Grey: 10th to 90th percentile of random plans, dotted their median.")
 if domains:
