@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from cache.run_store import RunStore
+from core.analysis import tables
 from core.benchmarks import load_benchmark
 from core.benchmarks.images import open_image
 from core.benchmarks.loading import find_picture
@@ -72,7 +73,7 @@ def test_how_answers_fail_stands_beside_how_many_are_right(recorded, engine, ope
     at = page(open_page, chartqa)
     assert not at.exception
     assert "How do answers fail?" in texts(at)
-    frame = services.results.failure_table(services.answered_records("tiny", "general", chartqa.data_hash))
+    frame = tables.failure_table(services.answered_records("tiny", "general", chartqa.data_hash))
     assert (6 * frame.set_index("failure").share).round(6).to_dict() == {"wrong": 1, "unparsable": 2, "repeating": 1}
     assert "relaxed accuracy" in texts(at), "the provenance names the metric"
     at = open_page("benchmarks", domain="math")
