@@ -74,13 +74,13 @@ def model() -> str:
     return menu("model", "Model", known, 220, label_visibility="collapsed")
 
 
-def budget(spec: ModelSpec, text: str = "Layers to drop") -> int:
+def budget(spec: ModelSpec) -> int:
     most = services.models.largest_budget(spec)
     default = max(1, round(spec.n_layers / 4))
     check("budget", whole(1, most), f"A budget is a number from 1 to {most}.")
     if most == 1:
         return 1
-    return int(st.slider(text, 1, most, default, key="budget", bind=BIND))
+    return int(st.slider("Layers to drop", 1, most, default, key="budget", bind=BIND))
 
 
 def menu(key: str, text: str, options: Sequence[str], width: int, notice: str = "", **more: Any) -> str:
@@ -102,8 +102,8 @@ def switch(key: str, text: str, options: Sequence[str], default: str = "", **mor
     return str(picked or default)
 
 
-def domain(options: Sequence[str], text: str = "Domain") -> str:
-    return choice("domain", text, options)
+def domain(options: Sequence[str]) -> str:
+    return choice("domain", "Domain", options)
 
 
 def atlas_source(model_id: str) -> str:

@@ -19,6 +19,7 @@ from core.library.run_view import RunView
 from core.pruning import SimilarityAtlas
 from core.records.plan import ModelSpec, PruningPlan
 from dashboard import services, state
+from dashboard.charts import drawn
 from dashboard.text import plain
 
 
@@ -63,19 +64,11 @@ def _badges(model_id: str) -> None:
         return
     st.badge(f"{plain(model_id)} · {model.n_layers} layers", icon=":material/layers:", color="blue")
     if services.models.live(model_id):
-        st.badge(
-            f"live on {services.models.device()}",
-            icon=":material/bolt:",
-            color="green",
-            help="This machine can run the model.",
-        )
+        here = f"live on {services.models.device()}"
+        st.badge(here, icon=":material/bolt:", color="green", help="This machine can run the model.")
     else:
-        st.badge(
-            "recorded only",
-            icon=":material/history:",
-            color="gray",
-            help="No model runs here: figures and answers come from recorded runs, with their device and date.",
-        )
+        why = "No model runs here: figures and answers come from recorded runs, with their device and date."
+        st.badge("recorded only", icon=":material/history:", color="gray", help=why)
 
 
 def provenance(*parts: str) -> None:
@@ -116,34 +109,34 @@ def runs_provenance(view: RunView, model: ModelSpec, n: int | None = None, domai
 
 
 def figure(
-    chart: dict[str, Any],
-    table: pd.DataFrame,
-    *,
+    build: Callable[..., style.Drawn],
+    *shown: Any,
     name: str,
     alt_text: str,
+    table: pd.DataFrame | None = None,
     columns: Mapping[str, Any] | None = None,
     on_select: Any = "ignore",
     selects: str | None = None,
     key: str | None = None,
     below: DeltaGenerator | None = None,
-) -> Any:
-    """A chart and, folded below it or in `below`, the same numbers as a table with CSV and JSON downloads.
+    **options: Any,
+) -> None:
+    """The chart `build(*shown, **options)` and, folded below it or in `below`, its numbers with CSV and JSON downloads.
 
     Args:
-        chart: as `charts.drawn` makes it.
+        table: the numbers; by default the first thing shown.
         on_select: as of `st.vega_lite_chart`.
         selects: the one selection that counts, if the chart has others (a hover must not run the page).
     """
-    event = st.vega_lite_chart(
-        chart,
+    st.vega_lite_chart(
+        drawn(build, *shown, **options),
         key=key or f"chart_{name}",
         on_select=on_select,
         selection_mode=selects,
         alt=" ".join(alt_text.split()),
     )
     with below or nullcontext():
-        twin(table, name=name, columns=columns)
-    return event
+        twin(shown[0] if table is None else table, name=name, columns=columns)
 
 
 def twin(

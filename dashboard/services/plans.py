@@ -12,7 +12,7 @@ from core.pruning import SimilarityAtlas, build_plan
 from core.records.answers import Answer, GenerationConfig, PaneDone
 from core.records.plan import ModelSpec, PruningPlan
 from dashboard.services import models, samples
-from dashboard.views.prune.exports import Stage, build_zip
+from dashboard.services.exports import Stage, build_zip
 
 SPEED_QUESTIONS = 6
 
@@ -50,7 +50,7 @@ def model_ref(model_id: str) -> str:
 def export_zip(
     model: ModelSpec, chosen: PruningPlan, atlas: SimilarityAtlas, progress: Stage = lambda *_: None
 ) -> Path:
-    """The plan's checkpoint as a zip file, made if it is not there yet; see `dashboard.views.prune.exports`."""
+    """The plan's checkpoint as a zip file, made if it is not there yet; see `dashboard.services.exports`."""
     models.limits().check_work("exporting a checkpoint")
     return build_zip(model, chosen, atlas.data_hash, progress)
 

@@ -11,7 +11,6 @@ from core.charts import scores as score_charts
 from core.records.references import ReferenceScore
 from core.records.runs import RunRecord
 from dashboard import widgets
-from dashboard.charts import drawn
 from dashboard.text import plain
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ def render_failures(records: Iterable[RunRecord], criterion: str, domain: str) -
         "change of form, not of knowledge.",
     )
     widgets.figure(
-        drawn(score_charts.failure_chart, frame),
+        score_charts.failure_chart,
         frame,
         name="failures",
         alt_text=f"Share of each kind of failure against layers dropped, for {criterion} on {domain}",

@@ -10,7 +10,6 @@ from core.analysis import tables
 from core.charts import scores as score_charts
 from core.records.plan import PruningPlan
 from dashboard import services, state, widgets
-from dashboard.charts import drawn
 from dashboard.text import plain
 
 CARDS = 8  # flipped items on one page
@@ -38,7 +37,7 @@ def render_flips(
     with left:
         tasks = tables.flips_by_task(flips, table)
         widgets.figure(
-            drawn(score_charts.flip_chart, tasks),
+            score_charts.flip_chart,
             tasks,
             name="flips-by-task",
             alt_text=f"Share of each task's items that {criterion} loses or gains at budget {plan.n_drop}",

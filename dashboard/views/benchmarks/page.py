@@ -77,7 +77,6 @@ else:
     widgets.note("Choose a criterion above to see its items.")
 
 with chart_slot, widgets.show_errors():
-    whole = regimes if by == "domain" else None  # regimes and others' scores are those of a domain
     scores.render_scores(
         table,
         points,
@@ -86,8 +85,7 @@ with chart_slot, widgets.show_errors():
         n_layers=model.n_layers,
         measure=measure,
         intervals=intervals,
-        regimes={b.n_drop: b.label for b in whole.budgets} if whole else None,
-        boundaries=whole.boundaries if whole else (),
+        regimes=regimes if by == "domain" else None,
         references=view.references(domain, measure) if by == "domain" else None,
         picked=picked,
         budget=budget,

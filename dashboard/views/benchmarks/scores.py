@@ -1,6 +1,6 @@
 """Benchmarks' first chart, score against budget, with all that must be said about it; and scores against cost."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -9,12 +9,11 @@ import streamlit as st
 from core.analysis import tables
 from core.charts import scores as score_charts
 from dashboard import state, widgets
-from dashboard.charts import drawn
 from dashboard.text import plain
 from dashboard.views.benchmarks.controls import pick_point
 
 if TYPE_CHECKING:
-    from core.analysis.regime_map import Boundary
+    from core.analysis.regime_map import RegimeMap
 
 
 def render_scores(
@@ -26,8 +25,7 @@ def render_scores(
     n_layers: int,
     measure: str,
     intervals: str,
-    regimes: Mapping[int, str] | None,
-    boundaries: "Sequence[Boundary]",
+    regimes: "RegimeMap | None",
     references: pd.DataFrame | None,
     picked: str,
     budget: int,
@@ -43,20 +41,18 @@ def render_scores(
     envelope = tables.random_envelope(table, [group], measure)
     widgets.criteria_legend(score_charts.ordered(criteria))
     widgets.figure(
-        drawn(
-            score_charts.score_chart,
-            points,
-            envelope,
-            tables.full_score(table, group) if measure == "score" else 1.0,
-            n_layers,
-            measure=measure,
-            intervals=intervals,
-            regimes=regimes,
-            boundaries=boundaries,
-            references=references,
-            picked=(picked, budget) if picked else None,
-        ),
-        tables.drawn_numbers(points, envelope, references),
+        score_charts.score_chart,
+        points,
+        envelope,
+        tables.full_score(table, group) if measure == "score" else 1.0,
+        n_layers,
+        measure=measure,
+        intervals=intervals,
+        regimes={b.n_drop: b.label for b in regimes.budgets} if regimes else None,
+        boundaries=regimes.boundaries if regimes else (),
+        references=references,
+        picked=(picked, budget) if picked else None,
+        table=tables.drawn_numbers(points, envelope, references),
         name="scores",
         alt_text=f"{measure} on {group} against dropped layers, for {', '.join(criteria) or 'random plans only'}",
         columns=widgets.SHARES,
@@ -88,8 +84,10 @@ def render_costs(table: pd.DataFrame, costs: pd.DataFrame, group: str, criteria:
         widgets.note("The full model was not measured on these items: a sweep measures it first.")
         return cost, 0
     widgets.figure(
-        drawn(score_charts.cost_chart, frame, cost, (float(whole.iloc[0]), tables.full_score(table, group))),
+        score_charts.cost_chart,
         frame,
+        cost,
+        (float(whole.iloc[0]), tables.full_score(table, group)),
         name="cost",
         alt_text=f"Score on {group} against {cost} of every measured plan, Pareto front marked",
         columns=widgets.SHARES,

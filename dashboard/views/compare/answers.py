@@ -79,9 +79,7 @@ def numbers(panes: Sequence[Pane], sample: Sample) -> pd.DataFrame:
                 "weights": a.weights_bytes,
                 "kv": a.kv_bytes,
                 "peak": a.peak_memory_bytes,
-                "kl": _mean(d.kl) if d else float("nan"),
-                "full_nll": _mean(d.full_nll) if d else float("nan"),
-                "plan_nll": _mean(d.plan_nll) if d else float("nan"),
+                **{c: _mean(getattr(d, c)) if d else float("nan") for c in ("kl", "full_nll", "plan_nll")},
             }
         )
     return pd.DataFrame(rows)

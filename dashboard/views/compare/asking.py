@@ -47,7 +47,7 @@ def stream(
     """
     panes = asked.panes
     pruned = [p for p in panes if p.plan]
-    with closing(heard(services.answers.ask(model_id, [p.plan for p in panes], sample), status)) as events:
+    with closing(listen(services.answers.ask(model_id, [p.plan for p in panes], sample), status)) as events:
         for event in events:
             pane = panes[event.pane]
             if isinstance(event, TokenEvent):
@@ -59,13 +59,13 @@ def stream(
         return
     status.caption("comparing token by token …")
     plans = [p.plan for p in pruned if p.plan]
-    with closing(heard(services.answers.compare_on(model_id, plans, sample, panes[0].answer.text), status)) as events:
+    with closing(listen(services.answers.compare_on(model_id, plans, sample, panes[0].answer.text), status)) as events:
         for event in events:
             if not isinstance(event, TokenEvent | PaneDone):
                 pruned[event.pane].divergence = event.divergence
 
 
-def heard(ticket: "Ticket", status: DeltaGenerator) -> Generator["Event"]:
+def listen(ticket: "Ticket", status: DeltaGenerator) -> Generator["Event"]:
     """A ticket's events; while there are none, its place in the queue. Closing this cancels the ticket."""
     try:
         for event in ticket.beats(BEAT):

@@ -10,7 +10,6 @@ from core.analysis import tables
 from core.charts import scores as score_charts
 from core.records.samples import Sample
 from dashboard import services, widgets
-from dashboard.charts import drawn
 from dashboard.text import plain
 from dashboard.views.compare.answers import Pane, divergence_frame, judge, numbers, parting
 from dashboard.views.compare.asking import Asked
@@ -117,7 +116,7 @@ def render_divergence(panes: Sequence[Pane]) -> None:
         f"The full model's answer, teacher-forced, in nats per token. {said}.",
     )
     widgets.figure(
-        drawn(score_charts.divergence_chart, frame),
+        score_charts.divergence_chart,
         frame,
         name="divergence",
         alt_text="KL divergence from the full model at every token of its answer, for each plan",

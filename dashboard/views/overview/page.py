@@ -9,6 +9,8 @@ from dashboard import services, widgets
 from dashboard.text import plain
 from dashboard.views.overview import panels
 
+HOW = {"live": "green", "recorded": "blue", "yours": "violet", "missing": "gray"}
+
 model_id = widgets.header(
     "Which layers does a vision-language model need?",
     "Strata ranks decoder layers by how little they change math and general inputs, drops the most redundant ones, and "
@@ -36,7 +38,11 @@ for domain, column, below in zip(domains, *halves, strict=False):
         panels.render_regimes(domain, table, shown, view.regime_labels(domain), model.n_layers, below)
 with tour:
     panels.render_tour(model_id, min(6, services.models.largest_budget(model)))
-    panels.render_availability(services.availability.availability(model_id))
+    found = [
+        f":{HOW[how]}-badge[{how}] **{what}** {plain(more)}"
+        for what, how, more in services.availability.availability(model_id)
+    ]
+    st.markdown("\u2003 ".join(found))
     if domains:
         widgets.regime_legend("Grey: 10th to 90th percentile of random plans, dotted their median.")
 if domains:

@@ -1,6 +1,6 @@
-"""What Overview draws: the regime chart of a domain, a tour in four steps, and what is live and what is recorded."""
+"""What Overview draws: the regime chart of a domain and a tour in four steps."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 import streamlit as st
@@ -9,12 +9,10 @@ from streamlit.delta_generator import DeltaGenerator
 from core.analysis import tables
 from core.charts import scores as score_charts
 from dashboard import state, widgets
-from dashboard.charts import drawn
 from dashboard.text import plain
 
 MAIN = (*state.DEFAULT_CRITERIA, "deepest", "block")  # more lines than these cannot be read on one screen
 HEIGHT = 262  # px of a chart, so that the tour is still on a screen of 800
-HOW = {"live": "green", "recorded": "blue", "yours": "violet", "missing": "gray"}
 
 
 def render_regimes(
@@ -29,17 +27,14 @@ def render_regimes(
     st.markdown(f"**{plain(domain)}**, right answers against budget")
     points = tables.curves(table, criteria, [domain])
     widgets.figure(
-        drawn(
-            score_charts.score_chart,
-            points,
-            tables.random_envelope(table, [domain]),
-            tables.full_score(table, domain),
-            n_layers,
-            intervals="none",
-            regimes=labels,
-            height=HEIGHT,
-        ),
+        score_charts.score_chart,
         points,
+        tables.random_envelope(table, [domain]),
+        tables.full_score(table, domain),
+        n_layers,
+        intervals="none",
+        regimes=labels,
+        height=HEIGHT,
         name=f"overview-{domain}",
         alt_text=f"Right answers on {domain} against dropped layers: {widgets.regime_story(labels)}",
         columns=widgets.SHARES,
@@ -61,8 +56,3 @@ def render_tour(model_id: str, budget: int) -> None:
             with st.container(border=True, height="stretch", gap=None):
                 st.page_link(f"views/{page}/page.py", label=title, query_params=state.link(model_id, **query))
                 st.caption(what)
-
-
-def render_availability(found: Iterable[tuple[str, str, str]]) -> None:
-    said = [f":{HOW[how]}-badge[{how}] **{what}** {plain(detail)}" for what, how, detail in found]
-    st.markdown("\u2003 ".join(said))

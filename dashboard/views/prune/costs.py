@@ -12,7 +12,6 @@ from core.charts import plans as plan_charts
 from core.pruning import ModelAnatomy
 from core.records.plan import ModelSpec, PruningPlan
 from dashboard import services, state, widgets
-from dashboard.charts import drawn
 from dashboard.views.prune import controls
 
 Number = st.column_config.NumberColumn
@@ -48,8 +47,10 @@ def render_cost(model: ModelSpec, plans: Sequence[PruningPlan], anatomy: ModelAn
                 request = controls.request(anatomy)
     costs = plan_tables.costs(plans, model, anatomy, request)
     widgets.figure(
-        drawn(plan_charts.cost_bars, costs, quantity),
-        costs.drop(columns="criterion"),
+        plan_charts.cost_bars,
+        costs,
+        quantity,
+        table=costs.drop(columns="criterion"),
         name="cost",
         alt_text=f"{plan_tables.QUANTITIES[quantity]} of each plan, by part of the model",
         columns={"share": Number("of the full model", format="percent")},

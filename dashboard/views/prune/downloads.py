@@ -6,7 +6,7 @@ from core.pruning import SimilarityAtlas
 from core.pruning.formats import mergekit_yaml, python_snippet
 from core.records.plan import ModelSpec, PruningPlan
 from dashboard import services, widgets
-from dashboard.views.prune import exports
+from dashboard.services import exports
 
 
 def render_downloads(model: ModelSpec, plan: PruningPlan, atlas: SimilarityAtlas) -> None:

@@ -48,7 +48,9 @@ if manual:
     plans.append(PruningPlan(model.model_id, model.n_layers, tuple(manual), "manual"))
 
 with strips_here:
-    panels.render_budget(steps, budget, model.n_layers)
+    at_budget = steps.set_index("n_drop").loc[budget]
+    left_over = f" · {at_budget.left:.0f} % of parameters left" if "left" in steps else ""
+    st.markdown(f"**{budget} of {model.n_layers} layers** · {at_budget.percent:.0f} % of depth{left_over}")
     if not plans:
         widgets.note("Choose at least one criterion above, or drop layers by hand below.")
         st.stop()

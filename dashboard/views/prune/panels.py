@@ -11,17 +11,10 @@ from core.charts import plans as plan_charts
 from core.library.run_view import RunView
 from core.records.plan import PruningPlan
 from dashboard import state, widgets
-from dashboard.charts import drawn
 from dashboard.text import plain
 from dashboard.views.prune.controls import edit
 
 Number = st.column_config.NumberColumn
-
-
-def render_budget(steps: pd.DataFrame, budget: int, n_layers: int) -> None:
-    at_budget = steps.set_index("n_drop").loc[budget]
-    left_over = f" · {at_budget.left:.0f} % of parameters left" if "left" in steps else ""
-    st.markdown(f"**{budget} of {n_layers} layers** · {at_budget.percent:.0f} % of depth{left_over}")
 
 
 def render_strips(plans: Sequence[PruningPlan], protected: frozenset[int], below: DeltaGenerator) -> None:
@@ -29,7 +22,7 @@ def render_strips(plans: Sequence[PruningPlan], protected: frozenset[int], below
     key = f"strips_{st.session_state.get('strip_version', 0)}"
     strips = plan_charts.strip_frame(plans, protected)
     widgets.figure(
-        drawn(plan_charts.layer_strips, strips),
+        plan_charts.layer_strips,
         strips,
         name="strips",
         alt_text="; ".join(f"{tables.label(p.criterion)} drops {tables.as_ranges(p.dropped)}" for p in plans),
@@ -73,8 +66,9 @@ def render_scores(view: RunView, domain: str, rows: pd.DataFrame, budget: int) -
     scores = rows.to_dict("records")
     said = [f"{r['plan']} {plan_tables.interval_text(r['score'], r['low'], r['high'])}" for r in scores]
     widgets.figure(
-        drawn(plan_charts.plan_score_chart, rows),
-        rows.drop(columns="criterion"),
+        plan_charts.plan_score_chart,
+        rows,
+        table=rows.drop(columns="criterion"),
         name=f"plan-scores-{domain}",
         alt_text=f"Measured share of right answers on {domain}: {'; '.join(said)}",
         columns=widgets.SHARES,
@@ -95,7 +89,7 @@ def render_structure(plans: Sequence[PruningPlan]) -> None:
         st.caption("Layers that two plans both drop, of those that at least one of them drops.")
         overlaps = plan_tables.overlaps(plans)
         widgets.figure(
-            drawn(plan_charts.overlap_map, overlaps),
+            plan_charts.overlap_map,
             overlaps,
             name="overlap",
             alt_text="How many dropped layers each pair of plans shares",

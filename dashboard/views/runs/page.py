@@ -61,4 +61,9 @@ with left:
 with right:
     panels.render_export()
 widgets.section("Disk use")
-panels.render_disk_use()
+st.table(
+    {what: f"{widgets.megabytes(size)} · `{path}`" for what, path, size in services.jobs.disk_use()},
+    border="horizontal",
+    width="content",
+    alt="Disk use by part",
+)

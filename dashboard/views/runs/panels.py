@@ -1,4 +1,4 @@
-"""What Runs shows and moves: the groups of runs, the way in and out as a Parquet file, and the disk they take."""
+"""What Runs shows and moves: the groups of runs, and the way in and out as a Parquet file."""
 
 from typing import Any
 
@@ -56,13 +56,4 @@ def render_export() -> None:
     widgets.command(
         "python -m core runs export runs.parquet\npython -m core runs import runs.parquet\n"
         "python -m core runs import logs/MODEL --model MODEL   # of lmms-eval or VLMEvalKit"
-    )
-
-
-def render_disk_use() -> None:
-    st.table(
-        {what: f"{widgets.megabytes(size)} · `{path}`" for what, path, size in services.jobs.disk_use()},
-        border="horizontal",
-        width="content",
-        alt="Disk use by part",
     )

@@ -6,7 +6,6 @@ import streamlit as st
 from core.charts import layers as layer_charts
 from core.pruning import SimilarityAtlas
 from dashboard import services, state, widgets
-from dashboard.charts import drawn
 from dashboard.views.similarity.controls import pick_cell
 
 KINDS = {
@@ -23,8 +22,9 @@ COLUMNS = {c: st.column_config.NumberColumn(format="%.4f") for c in ("mean", "lo
 def render_heatmap(frame: pd.DataFrame, kind: str) -> None:
     st.caption("Click a cell to see which samples are behind it.")
     widgets.figure(
-        drawn(layer_charts.similarity_heatmap, frame),
-        frame.drop(columns="row"),
+        layer_charts.similarity_heatmap,
+        frame,
+        table=frame.drop(columns="row"),
         name="similarity",
         alt_text=f"Similarity of each decoder layer by domain, {KINDS[kind]}",
         columns=COLUMNS,
@@ -46,7 +46,7 @@ def render_samples(
         widgets.note(f"No sample of {domain} has tokens of the kind “{kind}”.")
         return
     widgets.figure(
-        drawn(layer_charts.driver_chart, drivers),
+        layer_charts.driver_chart,
         drivers,
         name="drivers",
         alt_text=f"Similarity at layer {layer} of each {domain} sample, by task; a diamond marks the task's mean",
@@ -78,8 +78,10 @@ def render_difference(difference: pd.DataFrame, n_layers: int) -> None:
         "95 % interval excludes 0. Hollow: it does not, and the sign may be chance.",
     )
     widgets.figure(
-        drawn(layer_charts.difference_chart, difference, "math", "general"),
+        layer_charts.difference_chart,
         difference,
+        "math",
+        "general",
         name="difference",
         alt_text=f"Math minus general similarity per layer; {int(difference.clear.sum())} layers differ clearly",
         columns=COLUMNS,
@@ -97,7 +99,7 @@ def render_ranks(ranks: pd.DataFrame) -> None:
         "1 = dropped first. A dash marks protected layers, which no criterion drops.",
     )
     widgets.figure(
-        drawn(layer_charts.rank_chart, ranks),
+        layer_charts.rank_chart,
         ranks,
         name="ranks",
         alt_text="Order in which each criterion drops the layers",
@@ -111,7 +113,7 @@ def render_spans(spans: pd.DataFrame, domain: str) -> None:
         f"Similarity across several layers in a row, on {domain}. The dot marks the most similar span of each length.",
     )
     widgets.figure(
-        drawn(layer_charts.span_map, spans),
+        layer_charts.span_map,
         spans,
         name="spans",
         alt_text=f"Similarity of every span of layers on {domain}, by first layer and length",
@@ -129,7 +131,7 @@ def render_agreement(agreement: pd.DataFrame, atlas: SimilarityAtlas, source: st
         widgets.note("Too few samples to split: recompute with at least 8 per domain.")
         return
     widgets.figure(
-        drawn(layer_charts.agreement_chart, agreement),
+        layer_charts.agreement_chart,
         agreement,
         name="agreement",
         alt_text="Rank agreement of split halves against the number of samples",
