@@ -111,9 +111,9 @@ def nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     """The model is live, and its engine is a fake one."""
     fake = FakeEngine()
-    monkeypatch.setattr(services.models.known, "engine", lambda: fake)
-    monkeypatch.setattr(services.models.known, "live", lambda model_id="tiny": True)
-    monkeypatch.setattr(services.models.known, "device", lambda: "CPU")
+    monkeypatch.setattr(services.models, "engine", lambda: fake)
+    monkeypatch.setattr(services.models, "live", lambda model_id="tiny": True)
+    monkeypatch.setattr(services.models, "device", lambda: "CPU")
     return fake
 
 

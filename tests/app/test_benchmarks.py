@@ -76,7 +76,7 @@ def test_says_which_plans_coincide(recorded, engine, open_page):
 def test_without_runs_it_points_to_the_runs_page(nothing, engine, open_page, monkeypatch):
     from tests.app.synthetic import SPEC
 
-    monkeypatch.setattr(services.models.known, "spec", lambda model_id: SPEC)
+    monkeypatch.setattr(services.models, "spec", lambda model_id: SPEC)
     at = open_page("benchmarks")
     assert not at.exception
     assert "Start a sweep or import runs" in [link.value for link in at.page_link]

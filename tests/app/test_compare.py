@@ -139,7 +139,7 @@ def test_an_unknown_sample_in_the_link_is_ignored_with_a_notice(recorded, engine
 
 
 def test_without_a_model_it_says_what_was_recorded(recorded, open_page, monkeypatch):
-    monkeypatch.setattr(services.models.known, "live", lambda model_id="tiny": False)
+    monkeypatch.setattr(services.models, "live", lambda model_id="tiny": False)
     at = open_page("compare", budget="8")
     assert not at.exception
     assert "recorded only" in texts(at)
@@ -184,7 +184,7 @@ def test_recorded_answers_are_replayed_where_no_model_runs(recorded, engine, ope
     assert {len(k["events"]) for k in kept} == {1, 2}
     assert all(k["model"]["revision"] and k["image_hash"] and not k["picture"] for k in kept)
 
-    monkeypatch.setattr(services.models.known, "live", lambda model_id="tiny": False)
+    monkeypatch.setattr(services.models, "live", lambda model_id="tiny": False)
     at = open_page("compare", budget="3", a="deepest")
     assert at.button(key="ask").label == "Replay"
     at.button(key="ask").click().run()

@@ -11,7 +11,7 @@ from tests.unit.test_limits import HOSTILE
 
 @pytest.fixture
 def demo(recorded, engine, monkeypatch):
-    monkeypatch.setattr(services.models.known, "limits", lambda: bounds)
+    monkeypatch.setattr(services.models, "limits", lambda: bounds)
     bounds = Limits(models=(), work=False, question_chars=200, session_tokens=200, upload_bytes=1000)
     return engine
 

@@ -28,7 +28,7 @@ def test_says_what_is_live_and_what_is_recorded(recorded, engine, open_page, mon
     assert ":green-badge[live] **Answers, calibration, sweeps** on CPU" in said
     assert ":blue-badge[recorded] **Similarities** of 48 samples, 2026-01-02" in said
     assert f":blue-badge[recorded] **Scores** of {runs} runs, 2026-01-02" in said
-    monkeypatch.setattr(services.models.known, "live", lambda model_id="tiny": False)
+    monkeypatch.setattr(services.models, "live", lambda model_id="tiny": False)
     said = texts(open_page("overview"))
     assert ":gray-badge[missing] **Answers** torch or the weights are not here" in said and "[live]" not in said
 

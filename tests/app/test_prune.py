@@ -161,7 +161,7 @@ def test_costs_are_counted_for_the_question_in_the_link(recorded, engine, open_p
 
 
 def test_without_the_models_parts_only_parameters_are_shown(recorded, engine, open_page, monkeypatch):
-    monkeypatch.setattr(services.models.known, "anatomy", lambda model: None)
+    monkeypatch.setattr(services.models, "anatomy", lambda model: None)
     at = open_page("prune", budget="6", criteria=["deepest"])
     assert not at.exception
     assert table(at, "parameters %").parameters["deepest"] == 2_400_000
@@ -188,7 +188,7 @@ def test_speed_is_measured_on_request_only(recorded, engine, open_page):
 def test_without_runs_the_page_still_plans(recorded, engine, open_page, monkeypatch):
     empty = Sources()
     monkeypatch.setattr(services.scores, "sources", lambda: empty)
-    monkeypatch.setattr(services.models.known, "spec", lambda model_id: SPEC)
+    monkeypatch.setattr(services.models, "spec", lambda model_id: SPEC)
     at = open_page("prune")
     assert not at.exception
     assert "No runs of this model yet" in texts(at)
@@ -249,7 +249,7 @@ def test_a_checkpoint_that_cannot_be_made_here_is_a_command(recorded, engine, op
     if why == "too large":
         monkeypatch.setattr(exports, "ZIP_LIMIT", 9_000_000)  # 2.4 million parameters of 4 bytes are more
     else:
-        monkeypatch.setattr(services.models.known, "live", lambda model_id="tiny": False)
+        monkeypatch.setattr(services.models, "live", lambda model_id="tiny": False)
     at = open_page("prune", budget="6", criteria=["deepest"])
     assert not at.exception
     assert "build" not in [b.key for b in at.button]
