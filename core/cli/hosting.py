@@ -42,7 +42,8 @@ def check_up() -> dict[str, Any]:
         checks.append({"name": name, "ok": ok, "found": found, "fix": "" if ok else fix, "needed": needed})
 
     version = sys.version_info
-    check("Python", version[:2] == (3, 11), f"{version[0]}.{version[1]}.{version[2]}", "install Python 3.11")
+    known = (3, 11) <= version[:2] <= (3, 13)
+    check("Python", known, f"{version[0]}.{version[1]}.{version[2]}", "install Python 3.11, 3.12 or 3.13")
     lacking = [name for name in NEEDED if find_spec(name) is None]
     install = "pip install -r requirements-viewer.txt"
     check("pages", not lacking, f"missing: {', '.join(lacking)}" if lacking else "all packages", install, needed=True)
