@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -33,11 +32,6 @@ PACKAGES = {  # what is missing where a package is: what it is for, how to get i
 }
 NEEDED = ("streamlit", "altair", "numpy", "pandas", "pyarrow", "PIL", "diskcache", "scipy")  # by the pages themselves
 RECORDED_CRITERIA, RECORDED_BUDGETS = ("math_aware", "non_math_aware", "mixed", "deepest"), (4, 6, 8)
-
-
-def register(app: typer.Typer) -> None:
-    for command in (doctor, record, report):
-        app.command()(command)
 
 
 def check_up() -> dict[str, Any]:
@@ -164,10 +158,11 @@ def report(
         path.touch()
     except OSError as error:
         raise StoreError(f"cannot write to {out_dir}: {error.strerror}; give another folder with --out") from error
-    # its charts are those of the pages, which the library does not know
-    command = [sys.executable, "-m", "core.report", model, str(path)]
-    done = subprocess.run(command, cwd=settings.ROOT, capture_output=True, text=True, check=False)
-    if done.returncode:
+    from core.report import build_report
+
+    try:
+        path.write_text(build_report(model), encoding="utf-8")
+    except StrataError:
         path.unlink()
-        raise StrataError((done.stderr.strip() or "the report could not be built").splitlines()[-1])
+        raise
     typer.echo(f"{path} ({path.stat().st_size / 1e6:.1f} MB)", err=True)

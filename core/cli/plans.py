@@ -4,7 +4,7 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.table import Table
@@ -29,9 +29,6 @@ from core.measure.recipes import get_recipe
 from core.pruning import list_criteria
 from core.records.samples import Sample
 from core.scenes.samples import DOMAINS
-
-if TYPE_CHECKING:
-    pass
 
 
 def calibrate(
@@ -128,8 +125,3 @@ def plan(
     out.print(
         f"{strip}  drops {', '.join(map(str, chosen.dropped))} of layers 0 to {chosen.n_layers - 1}", highlight=False
     )
-
-
-def register(app: typer.Typer) -> None:
-    app.command()(calibrate)
-    app.command()(plan)

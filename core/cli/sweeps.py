@@ -240,8 +240,3 @@ def search(
         highlight=False,
         soft_wrap=True,
     )
-
-
-def register(app: typer.Typer) -> None:
-    app.command()(sweep)
-    app.command()(search)

@@ -1,4 +1,4 @@
-"""A plan as text for other tools: a mergekit recipe and a Python snippet. Nothing here knows torch."""
+"""A plan in the formats of other tools: mergekit's configuration and a Python snippet. Nothing here knows torch."""
 
 import json
 
@@ -19,11 +19,11 @@ def kept_runs(plan: PruningPlan) -> list[tuple[int, int]]:
 def mergekit_yaml(plan: PruningPlan, model_ref: str) -> str:
     """A passthrough merge that keeps the plan's layers.
 
-    mergekit sees a vision-language model as several modules and takes slices per module only. The names are those of
-    its own definitions (Qwen-VL, Gemma 3, Mistral 3); for a family that it infers, its log shows the names to put in.
+    mergekit treats a vision-language model as several modules and slices each on its own. The names are those of its
+    own definitions (Qwen-VL, Gemma 3, Mistral 3); for a family that it infers, its log shows the names to use.
 
     Args:
-        model_ref: a Hub id or a folder, as mergekit takes it.
+        model_ref: a Hub id or a folder.
     """
     model = json.dumps(model_ref)  # a JSON string is a quoted YAML string
     dropped = ", ".join(map(str, plan.dropped)) or "none"

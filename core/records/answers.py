@@ -29,7 +29,7 @@ class GenerationConfig:
 
     Attributes:
         top_p: sample from the fewest tokens whose probabilities add up to this (Holtzman et al., arXiv:1904.09751).
-        top: keep so many of the likeliest tokens of each step with the answer; this does not change what is chosen.
+        top: how many of the likeliest tokens of each step are kept with the answer; does not change what is chosen.
     Raises:
         SampleError: a setting that makes no sense.
     """
@@ -58,7 +58,7 @@ class TokenEvent:
     pane: int  # which of the request's plans
     token_id: int
     text: str
-    elapsed_s: float  # since the request was taken up
+    elapsed_s: float  # since work on the request began
     top: tuple[tuple[str, float], ...] = ()  # (token text, probability), likeliest first; see GenerationConfig.top
 
 
@@ -70,14 +70,14 @@ class Answer:
         plan: None for the full model.
         tokens: generated, the end token included.
         ttft_s: from the request to the first token: input preparation, vision tower and prefill (shared work counts).
-        tokens_per_s: after the first token. Answers of one request are decoded together: both times are of all of them.
+        tokens_per_s: after the first token. A request's answers are decoded together: both times are for all of them.
         stopped: end | length | cancelled.
         warm: the model had generated in this process before. The first answer is slower: memory and kernels are set up.
         weights_bytes: of the parameters and buffers that the plan keeps; it shares them with the full model.
         kv_bytes: of the answer's own cache at its end.
         peak_memory_bytes: on CUDA, the most memory that PyTorch had allocated on the model's GPUs during a forward
-            pass of this answer; whatever else lay there (the full model, answers decoded beside it) counts too.
-            None on the CPU, where PyTorch does not count, and a process's resident memory is that of all it ever did.
+            pass of this answer, with everything else there (the full model, answers decoded at the same time).
+            None on the CPU, where PyTorch does not count and resident memory is not this answer's alone.
     """
 
     model_id: str
@@ -95,7 +95,7 @@ class Answer:
     peak_memory_bytes: int | None = None
 
     def top(self, step: int) -> tuple[tuple[str, float], ...]:
-        """The likeliest tokens at a step, if they were asked for; none after the end."""
+        """The likeliest tokens at a step, if they were kept; none after the end."""
         return self.events[step].top if step < len(self.events) else ()
 
     def to_dict(self) -> dict[str, Any]:
@@ -128,9 +128,9 @@ class PaneDone:
 
 
 def first_divergence(a: Answer, b: Answer) -> int | None:
-    """The first step at which two answers' tokens differ (`Answer.top` has both sides there); None where they do not.
+    """The first step at which two answers' tokens differ (`Answer.top` has both sides there); None if they are equal.
 
-    Where one ends earlier, that is the step after its last token.
+    If one is a prefix of the other, that is the step after its last token.
     """
     x, y = ([e.token_id for e in answer.events] for answer in (a, b))
     differing = (step for step, (i, j) in enumerate(zip(x, y, strict=False)) if i != j)

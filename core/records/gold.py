@@ -8,10 +8,10 @@ class Gold:
     """What counts as a right answer.
 
     Attributes:
-        answer: the gold text: the letter of a choice, a number, LaTeX, yes or no, or a text.
-        choices: the texts of the options in the order of their letters, of multiple-choice questions.
+        answer: the letter of a choice, a number, LaTeX, yes or no, or a text.
+        choices: of multiple-choice questions: the options' texts in the order of their letters.
         accepted: every annotator's answer (TextVQA has ten), or further texts that count as right.
-        precision: decimals that a number is rounded to before it is compared (MathVista); None: as it is.
+        precision: decimals to which a number is rounded before it is compared (MathVista); None: not rounded.
     """
 
     answer: str

@@ -33,8 +33,8 @@ class ItemSet:
 
     Attributes:
         metric: a name of `core.scoring.judging.METRICS`.
-        max_new_tokens: answers are written freely, up to so many tokens, and judged by the metric; 0: the gold answer
-            is teacher-forced, which decides exact match without decoding.
+        max_new_tokens: limit of free answers, which the metric judges; 0: the gold answer is teacher-forced, which
+            decides exact match without decoding.
         dataset: where the items come from, with its revision, "" for drawn ones.
         licence: of the dataset, as its publisher states it.
         note: what a reader of the scores must know, such as rows that were left out.
@@ -64,5 +64,5 @@ class ItemSet:
 
 
 def _stated(record: Any) -> dict[str, Any]:
-    """The fields of a record that are not at their default, which drawn items have throughout."""
+    """The fields of a record that differ from their default."""
     return {f.name: getattr(record, f.name) for f in fields(record) if getattr(record, f.name) != f.default}

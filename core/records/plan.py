@@ -38,7 +38,7 @@ class ModelSpec:
         object.__setattr__(self, "layer_parameters", tuple(self.layer_parameters))
 
     def to_dict(self) -> dict[str, Any]:
-        return dict(vars(self))  # asdict would copy every layer's count, record for record
+        return dict(vars(self))  # asdict would copy every layer's count for each record
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "ModelSpec":

@@ -1,6 +1,6 @@
-"""Reference scores: figures without outcomes item by item, from a paper or another harness. No torch.
+"""Reference scores: what a paper or another harness states, without outcomes item by item. No torch.
 
-They stand beside what is measured here and are never counted with it: without outcomes there is no paired test.
+They are shown next to what is measured here and never counted with it: without outcomes there is no paired test.
 """
 
 import hashlib
@@ -17,16 +17,16 @@ ORIGINS = ("imported", "published")
 
 @dataclass(frozen=True)
 class ReferenceScore:
-    """One figure.
+    """One score.
 
     Attributes:
-        criterion: what chose the layers, as a plan states it; "published" where a paper leaves open which it was.
-        n_drop: layers dropped; None where that is not known, or where something other than layers was removed.
+        criterion: what chose the layers, as in a plan; "published" if the paper does not say.
+        n_drop: layers dropped; None if unknown, or if something other than layers was removed.
         percent: of depth, as the source states it.
-        value: a fraction. Retention is the score over that of the full model, and may pass 1.
+        value: a fraction. Retention is the score divided by the full model's, and may exceed 1.
         measure: score | retention.
         metric: how it was scored, the harness first ("lmms-eval:pope_f1_score"): harnesses are never compared.
-        n: items; None where that is not known.
+        n: items; None if unknown.
         source: a citation, or harness, version and file.
         origin: imported | published.
     """
@@ -67,7 +67,7 @@ class ReferenceScore:
 
     @property
     def key(self) -> str:
-        """Content key: what the figure is of and who says so; a figure that was corrected replaces the earlier one."""
+        """Content key without the value: a corrected score replaces the earlier one."""
         content = [
             *(self.model_id, self.benchmark, self.criterion, self.n_drop, self.percent),
             *(self.measure, self.metric, self.source, self.origin),

@@ -33,12 +33,11 @@ class RunRecord:
     Attributes:
         correct: one entry per item of the set named by `data_hash`, None where not scored yet.
         gold_nll: mean negative log-likelihood of the gold answer's tokens (nats per token), None where not scored yet.
-        similarity_dropped: the benchmark domain's similarity summed over the dropped layers: the ranking's view of it.
+        similarity_dropped: the domain's similarity summed over the dropped layers: what a ranking maximises.
         item_ids: the items, in order.
         max_new_tokens: of freely written answers; 0 where the gold answer was teacher-forced.
         answers: what was written, one entry per item like `correct`; empty for teacher-forced runs, and in listings.
-        graded: mean of the metric's values where answers were written freely. VQA accuracy is graded: there `correct`
-            means from 0.5 on.
+        graded: mean of the metric's values over free answers. VQA accuracy is graded: `correct` means 0.5 or more.
     """
 
     model: ModelSpec

@@ -226,7 +226,7 @@ def _exists(scene: Scene, rng: random.Random) -> tuple[Fields, str]:
     present = {m.name for m in marks}
     if rng.random() < 0.5:
         return {"what": rng.choice(sorted(present))}, "yes"
-    # Half of the absent ones combine a colour and a shape that are both there: presence alone is not enough.
+    # Half of the absent ones combine a colour and a shape that are both there, so that seeing each is not enough.
     mixed = sorted({f"{a.color} {b.shape}" for a in marks for b in marks} - present)
     anything = sorted({f"{c} {s}" for c in COLORS for s in SHAPES} - present)
     return {"what": rng.choice(mixed if rng.random() < 0.5 else anything)}, "no"
@@ -338,7 +338,7 @@ def _clock_hand(scene: Scene, rng: random.Random) -> tuple[Fields, str]:
 
 @task("arithmetic", None, "any", "What is {text}?", "Calculate {text}.", "How much is {text}?")
 def _arithmetic(scene: Scene, rng: random.Random) -> tuple[Fields, str]:
-    """Text-only sums: the reckoning that the expressions need, learnt without having to read the picture."""
+    """Text-only sums: the arithmetic of the expressions, learnt without having to read a picture."""
     text = random_expression(rng, rng.choice((1, 2, 2)))
     shown = text
     for op in "+-×":

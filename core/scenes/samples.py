@@ -46,7 +46,7 @@ def draw_question(task_name: str, split: str, rng: random.Random) -> tuple[Scene
 
 
 def draw_samples(split: str, seed: int, n: int, tasks: Sequence[str] | None = None) -> list[Sample]:
-    """n samples of a split, the tasks taken in turn so that each has its share.
+    """n samples of a split, with tasks in rotation so that each has its share.
 
     Sample i depends on (split, seed, i, task) only: a longer draw begins with the shorter one.
 
@@ -59,7 +59,7 @@ def draw_samples(split: str, seed: int, n: int, tasks: Sequence[str] | None = No
 
 
 def _draw_sample(split: str, seed: int, index: int, task_name: str) -> Sample:
-    if split not in SPLITS:  # would be searched for without end
+    if split not in SPLITS:  # no scene would ever fall into it
         raise SampleError(f"unknown split '{split}': {suggest(split, SPLITS)}")
     if task_name not in TASKS:
         raise SampleError(f"unknown task '{task_name}': {suggest(task_name, TASKS)}")
@@ -81,7 +81,7 @@ def draw_from_source(source: str) -> Sample:
     """The drawn sample that a `source` string names, picture included.
 
     Raises:
-        SampleError: not such a string (sources also come from imported files).
+        SampleError: the string names none (sources also come from imported files).
     """
     try:
         split, seed, index, task_name = source.removeprefix("drawn:").split("/")
@@ -92,6 +92,6 @@ def draw_from_source(source: str) -> Sample:
 
 
 def alternate(*groups: Sequence[str]) -> list[str]:
-    """Items of the groups in turn, each group repeated until the longest is through (a balanced order of domains)."""
+    """Items of the groups alternating, shorter groups repeated until the longest ends (a balanced order of domains)."""
     length = max(len(g) for g in groups)
     return [g[i % len(g)] for i in range(length) for g in groups]

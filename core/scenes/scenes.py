@@ -103,7 +103,7 @@ class Scene:
 
 
 def _layout(rng: random.Random) -> tuple[Mark, ...]:
-    """Three to five shapes on a 3 x 3 grid, all colours and shapes distinct, one clearly largest, one smallest."""
+    """Three to five shapes on a 3 x 3 grid: distinct colours and shapes, one clearly largest and one smallest."""
     n = rng.randint(3, 5)
     cells = rng.sample([(r, c) for r in range(3) for c in range(3)], n)
     radii = [12, 5] + [rng.choice((8, 9)) for _ in range(n - 2)]
@@ -147,7 +147,7 @@ def _bars(rng: random.Random) -> tuple[Mark, ...]:
 
 
 def random_expression(rng: random.Random, n_steps: int) -> str:
-    """An expression over + - × whose every step is a whole number of 0 or more; at most five characters."""
+    """An expression over + - × of at most five characters; no step gives a negative number or a fraction."""
     if n_steps == 1:
         op = rng.choice("+-×")
         if op == "×":
