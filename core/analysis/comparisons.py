@@ -4,16 +4,14 @@ Tables in, tables out; differences are of scores (0.05 = 5 points).
 """
 
 import itertools
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
 
-from core.analysis.regime_map import low_budgets
 from core.analysis.statistics import holm, mcnemar_exact, paired_bootstrap
 
 FULL = "full"  # how the unpruned model is named
-MEDIAN_RANDOM = "random (median)"
 COMPARED = ["a", "b", "n", "score_a", "score_b", "difference", "low", "high", "a_only", "b_only", "p"]
 
 
@@ -48,46 +46,6 @@ def pairwise(outcomes: pd.DataFrame, criteria: Iterable[str], n_drop: int, domai
     rows = [compared(a, x, b, y) for (a, x), (b, y) in itertools.combinations(answers.items(), 2)]
     table = pd.DataFrame([r for r in rows if r["n"]], columns=COMPARED)
     return table.assign(p_holm=holm(table.p.to_numpy(float))).sort_values("p", ignore_index=True)
-
-
-def domain_aware_comparisons(
-    outcomes: pd.DataFrame, domain: str, budgets: Collection[int] | None = None
-) -> pd.DataFrame:
-    """The domain's own criterion against every other criterion, and against the median random plan.
-
-    Args:
-        outcomes: as `outcomes_frame` makes it.
-        budgets: the low ones of those measured by default (`low_budgets`).
-    Returns:
-        The columns of `pairwise`, n_drop, plan_b, and same_plan: whether both chose the same layers, where there is
-        nothing to test. p_holm is adjusted over the other plans of the table; criteria that chose the same one share a
-        test.
-    """
-    rows = outcomes[(outcomes.domain == domain) & (outcomes.n_drop > 0)]
-    own = matching_criterion(domain)
-    found = []
-    for n_drop in low_budgets(rows.n_drop.unique()) if budgets is None else sorted(budgets):
-        here = rows[rows.n_drop == n_drop]
-        answers = plan_answers(here, here.criterion.unique(), n_drop, domain)
-        if (mine := answers.pop(own, None)) is None:
-            continue
-        if answers.pop("random", None) is not None:
-            answers[MEDIAN_RANDOM] = median_plan(here[here.criterion == "random"])
-        for name, other in answers.items():
-            row = compared(own, mine, name, other)
-            plan_a, plan_b = mine.plan_id.iloc[0], other.plan_id.iloc[0]
-            found += [{"n_drop": n_drop, **row, "plan_b": plan_b, "same_plan": plan_a == plan_b}] if row["n"] else []
-    table = pd.DataFrame(found, columns=["n_drop", *COMPARED, "plan_b", "same_plan"])
-    tests = table[~table.same_plan.astype(bool)].drop_duplicates(["n_drop", "plan_b"])
-    adjusted = dict(zip(zip(tests.n_drop, tests.plan_b, strict=True), holm(tests.p.to_numpy(float)), strict=True))
-    return table.assign(p_holm=[adjusted.get(k, 1.0) for k in zip(table.n_drop, table.plan_b, strict=True)])
-
-
-def median_plan(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows, by item, of the plan with the median score (of two middle ones the lower)."""
-    scores = rows.groupby("plan_id").correct.mean().reset_index().sort_values(["correct", "plan_id"])
-    chosen: pd.DataFrame = rows[rows.plan_id == scores.plan_id.iloc[(len(scores) - 1) // 2]]
-    return _by_item(chosen)
 
 
 def _largest_plan(rows: pd.DataFrame) -> str:

@@ -55,21 +55,6 @@ def wilson_interval(n_correct: int, n: int, level: float = LEVEL) -> tuple[float
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def bootstrap_interval(values: ArrayLike, level: float = LEVEL, n_boot: int = N_BOOTSTRAP, seed: int = 0) -> Interval:
-    """Mean of the values with its seeded percentile bootstrap interval."""
-    from scipy.stats import bootstrap
-
-    x = np.asarray(values, np.float64)
-    if x.size == 0:
-        return UNDEFINED
-    if x.size == 1:
-        return Interval(float(x[0]), float(x[0]), float(x[0]))
-    found = bootstrap(
-        (x,), np.mean, n_resamples=n_boot, confidence_level=level, method="percentile", rng=np.random.default_rng(seed)
-    ).confidence_interval
-    return Interval(float(x.mean()), float(found.low), float(found.high))
-
-
 def mcnemar_exact(a_only: int, b_only: int) -> float:
     """Two-sided exact McNemar p-value from the items that only a, or only b, gets right; 1 when they never disagree."""
     from scipy.stats import binomtest

@@ -23,6 +23,7 @@ from typing import Any
 
 from core import settings
 from core.errors import StoreError
+from core.files import replace_text
 
 COMMANDS = ("sweep", "calibrate", "search")  # that take --progress-file
 MOST_KEPT = 50  # jobs; the oldest that do not run are forgotten
@@ -240,9 +241,7 @@ def _forget(folder: Path) -> None:
 
 
 def _write_json(path: Path, data: dict[str, Any]) -> None:
-    new = path.with_name(path.name + ".new")
-    new.write_text(json.dumps(data))
-    os.replace(new, path)
+    replace_text(path, json.dumps(data))
 
 
 def _read_json(path: Path) -> dict[str, Any]:
