@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +12,7 @@ import typer
 from core import __version__, settings
 from core.cli.shared import JsonOption, print_json
 from core.errors import LimitError, StoreError, StrataError
+from core.files import replace_text
 from core.library import finding
 from core.library.recordings import ANSWERING, RecordedAnswer, image_hash, save_lines
 from core.limits import load_limits
@@ -156,16 +156,17 @@ def report(
     """One HTML file with the charts and tables of a model's runs; it opens without a server and without network."""
     if find_spec("vl_convert") is None:
         raise StrataError("the report needs vl-convert: pip install -r requirements-report.txt")
+    from core.report import build_report  # draws with Altair, which the other commands do without
+
     path = out_dir.absolute() / "index.html"
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
         path.touch()
     except OSError as error:
         raise StoreError(f"cannot write to {out_dir}: {error.strerror}; give another folder with --out") from error
-    # its charts are those of the pages, which the library does not know
-    command = [sys.executable, "-m", "core.report", model, str(path)]
-    done = subprocess.run(command, cwd=settings.ROOT, capture_output=True, text=True, check=False)
-    if done.returncode:
+    try:
+        replace_text(path, build_report(model))
+    except StrataError:
         path.unlink()
-        raise StrataError((done.stderr.strip() or "the report could not be built").splitlines()[-1])
+        raise
     typer.echo(f"{path} ({path.stat().st_size / 1e6:.1f} MB)", err=True)
