@@ -5,12 +5,12 @@ is complete in itself and holds each set once. pyarrow is imported when a file i
 """
 
 import json
-import os
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.errors import StoreError, StrataError
+from core.errors import StoreError, StrataError, first_line
+from core.files import replacing
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -43,14 +43,11 @@ def write_runs(path: Path, records: Iterable["RunRecord"], item_sets: Mapping[st
         rows.append(row)
     table = pa.Table.from_pylist(rows, schema=_schema())
     path.parent.mkdir(parents=True, exist_ok=True)
-    tmp = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
-        pq.write_table(table, tmp, compression="zstd", compression_level=15, row_group_size=ROW_GROUP)
-        os.replace(tmp, path)
+        with replacing(path) as part:
+            pq.write_table(table, part, compression="zstd", compression_level=15, row_group_size=ROW_GROUP)
     except OSError as error:
-        raise StoreError(f"cannot write {path}: {_line(error)}") from error
-    finally:
-        tmp.unlink(missing_ok=True)
+        raise StoreError(f"cannot write {path}: {first_line(error)}") from error
 
 
 def load_recorded(path: Path, foreign: bool = False) -> tuple[list["RunRecord"], dict[str, "ItemSet"]]:
@@ -92,7 +89,7 @@ def load_recorded(path: Path, foreign: bool = False) -> tuple[list["RunRecord"],
     except FileNotFoundError:
         raise StoreError(f"no runs at {path}") from None
     except (pa.ArrowException, OSError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise StoreError(f"{path} is not a file of Strata runs, or is damaged: {_line(error)}") from error
+        raise StoreError(f"{path} is not a file of Strata runs, or is damaged: {first_line(error)}") from error
     except StrataError as error:  # a record that cannot be, or a file that _check refused
         raise StoreError(f"cannot read the runs of {path}: {error}") from error
     return records, sets
@@ -168,7 +165,3 @@ def _schema(without: Collection[str] = ()) -> "pa.Schema":
     answer = pa.struct([("text", text), ("rule", text), ("failure", text), ("value", pa.float64())])
     columns += [("max_new_tokens", number), ("answers", pa.list_(answer)), ("graded", pa.float64())]
     return pa.schema([c for c in columns if c[0] not in without], metadata={FORMAT_KEY: FORMAT.encode()})
-
-
-def _line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

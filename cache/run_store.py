@@ -125,7 +125,6 @@ class RunStore:
         self,
         model_id: str | None = None,
         benchmark: str | None = None,
-        criterion: str | None = None,
         *,
         answers: bool = False,
     ) -> list["RunRecord"]:
@@ -142,7 +141,6 @@ class RunStore:
                 if r is not None  # another process may just have deleted it
                 and model_id in (None, r.model.model_id)
                 and benchmark in (None, r.benchmark)
-                and criterion in (None, r.plan.criterion)
             ),
             key=_order,
         )

@@ -68,6 +68,11 @@ class ExportError(StrataError):
     pass
 
 
+def first_line(error: BaseException) -> str:
+    """What an error says in its first line; its kind, where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 def suggest(name: str, known: Iterable[str]) -> str:
     """The end of an "unknown name" message: the closest known name, or all of them."""
     known = list(known)

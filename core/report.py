@@ -1,15 +1,18 @@
-"""A model's runs as one HTML file with the charts of the pages.
+"""A model's runs as one HTML file with the charts of the pages, which `python -m core report` writes.
 
 For a static Space, a mail, or a machine without Strata. Vega, Vega-Lite and Vega-Embed (BSD licences) are written into
-the file by vl-convert: it asks for nothing else. `python -m core report` calls it.
+the file by vl-convert: it asks for nothing else. Jinja2 escapes whatever is not marked as markup.
 """
 
-import html
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
+from jinja2 import Environment
+from markupsafe import Markup
 
 from core import __version__
 from core.analysis import tables
@@ -22,29 +25,52 @@ from core.library.run_view import RunView
 from core.records.runs import RunRecord
 
 WIDTH = 860
+LAYERS = "layers"  # the name of the section on similarities
 SHOWN = ("math_aware", "non_math_aware", "mixed", "uniform", "deepest", "block", "greedy")
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <meta http-equiv="Content-Security-Policy"
  content="default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline';
  img-src data: blob:">
-<title>Strata: {title}</title>
-<style>body{{font:16px/1.5 system-ui,sans-serif;color:#0e1720;background:#fff;max-width:60rem;
-margin:2rem auto;padding:0 1rem}}
-div[role=img],details{{overflow-x:auto}}.key span{{display:inline-block;margin-right:1.2rem}}
-table{{border-collapse:collapse;font-size:.85rem}}td,th{{padding:.2rem .6rem;border-bottom:1px solid #dde3e8;
-text-align:right}}
-td:first-child,th:first-child{{text-align:left}}.note{{color:#4a5660;font-size:.85rem}}</style>
-<script>{script}</script></head><body>
-<h1>{title}</h1><p class="note">{provenance}</p>
-{sections}
+<title>Strata: {{ title }}</title>
+<style>body{font:16px/1.5 system-ui,sans-serif;color:#0e1720;background:#fff;max-width:60rem;
+margin:2rem auto;padding:0 1rem}
+div[role=img],details{overflow-x:auto}.key span{display:inline-block;margin-right:1.2rem}
+table{border-collapse:collapse;font-size:.85rem}td,th{padding:.2rem .6rem;border-bottom:1px solid #dde3e8;
+text-align:right}
+td:first-child,th:first-child{text-align:left}.note{color:#4a5660;font-size:.85rem}</style>
+<script>{{ script }}</script></head><body>
+<h1>{{ title }}</h1><p class="note">{{ provenance }}</p>
+{% for s in sections %}
+<h2>{{ s.heading }}</h2>
+<p class="key">{% for mark, label in s.key %}<span>{{ mark }} {{ label }}</span>{% endfor %}</p>
+<div id="{{ s.name }}" role="img" aria-label="{{ s.heading }}; the numbers are in the table below"></div>
+<script>vegaEmbed("#{{ s.name }}", {{ s.spec | tojson }}, {"actions": true});</script>
+{% for note in s.notes %}<p class="note">{{ note }}</p>
+{% endfor %}
+<details><summary>The numbers as a table</summary>{{ s.table }}</details>
+{% endfor %}
+{% if not similarities %}<p>No similarities of this model: python -m core calibrate makes them.</p>{% endif %}
 </body></html>
 """
-SECTION = """<h2>{heading}</h2><p class="key">{key}</p><div id="{name}" role="img" aria-label="{alt}"></div>
-<script>vegaEmbed("#{name}", {spec}, {{"actions": true}});</script>
-{notes}
-<details><summary>The numbers as a table</summary>{table}</details>
-"""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A chart with its key and its numbers.
+
+    Attributes:
+        key: (mark, name) of each line; the mark is markup.
+        spec: the chart in Vega-Lite.
+        table: markup.
+    """
+
+    heading: str
+    name: str
+    key: tuple[tuple[Markup, str], ...]
+    spec: dict[str, Any]
+    notes: tuple[str, ...]
+    table: Markup
 
 
 def build_report(model_id: str) -> str:
@@ -59,16 +85,19 @@ def build_report(model_id: str) -> str:
     if not view.records:
         raise StoreError(f"no runs of {model_id}: run python -m core sweep --model {model_id}, or import some")
     sections = [_scores(view, domain, f"score-{i}") for i, domain in enumerate(view.domains)]
-    try:
+    with suppress(CalibrationError):
         sections.append(_layers(model_id))
-    except CalibrationError:
-        sections.append("<p>No similarities of this model: python -m core calibrate makes them.</p>")
     script = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").replace("</script", "<\\/script")
-    return PAGE.format(
-        title=html.escape(f"What {model_id} keeps when layers go"),
-        provenance=html.escape(_provenance(view.records)),
-        script=script,
-        sections="\n".join(sections),
+    return (
+        Environment(autoescape=True)
+        .from_string(PAGE)
+        .render(
+            title=f"What {model_id} keeps when layers go",
+            provenance=_provenance(view.records),
+            script=Markup(script),
+            sections=sections,
+            similarities=sections[-1].name == LAYERS,
+        )
     )
 
 
@@ -83,7 +112,7 @@ def _provenance(records: Sequence[RunRecord]) -> str:
     )
 
 
-def _scores(view: RunView, domain: str, name: str) -> str:
+def _scores(view: RunView, domain: str, name: str) -> Section:
     """The chart of the Benchmarks page: a few criteria drawn, every one of them in the table."""
     table = view.scores()
     table, found = table[table.group == domain], view.regimes(domain)
@@ -116,22 +145,19 @@ def _scores(view: RunView, domain: str, name: str) -> str:
     )
 
 
-def _layers(model_id: str) -> str:
+def _layers(model_id: str) -> Section:
     frame = layer_charts.heatmap_frame(finding.load_atlas(model_id), "all", tasks=False)
-    return _section("How similar each layer's output is", "layers", layer_charts.similarity_heatmap(frame), frame)
+    return _section("How similar each layer's output is", LAYERS, layer_charts.similarity_heatmap(frame), frame)
 
 
 def _section(
     heading: str, name: str, chart: Any, table: pd.DataFrame, criteria: Sequence[str] = (), notes: Sequence[str] = ()
-) -> str:
-    heading = html.escape(heading)
-    return SECTION.format(
-        heading=heading,
-        name=name,
-        key="".join(f"<span>{style.legend_key(c)} {html.escape(tables.label(c))}</span>" for c in criteria),
-        alt=f"{heading}; the numbers are in the table below",
-        # a name in the data must not end the script that it stands in
-        spec=chart.properties(width=WIDTH, background="#ffffff").to_json(indent=None).replace("<", "\\u003c"),
-        notes="\n".join(f'<p class="note">{html.escape(n)}</p>' for n in notes if n),
-        table=table.to_html(index=False, border=0, float_format="{:.3f}".format),
+) -> Section:
+    return Section(
+        heading,
+        name,
+        tuple((Markup(style.legend_key(c)), tables.label(c)) for c in criteria),
+        chart.properties(width=WIDTH, background="#ffffff").to_dict(),
+        tuple(n for n in notes if n),
+        Markup(table.to_html(index=False, border=0, float_format="{:.3f}".format)),
     )

@@ -6,6 +6,7 @@ import torch
 
 from core.records.samples import Sample
 from core.scenes.samples import draw_samples
+from core.vlm.engine import Engine
 from core.vlm.loading import VLM, describe
 from core.vlm.tiny.model import build_model, build_processor, build_tokenizer
 
@@ -26,3 +27,9 @@ def random_vlm(n_layers: int = 6, seed: int = 0) -> VLM:
 @lru_cache(maxsize=8)
 def some_samples(n: int = 12, seed: int = 0) -> tuple[Sample, ...]:
     return tuple(draw_samples("test", seed, n))
+
+
+def busy(engine: Engine) -> bool:
+    """Whether a request is under way or waiting."""
+    status = engine.status()
+    return bool(status["active"] or status["waiting"])

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from cache import RunStore
+from core.measure.executors import LocalExecutor
 from core.measure.sweep import Benchmark, run_sweep, sweep_plans
 from core.pruning.atlas import TOKEN_KINDS, CalibrationSample, SimilarityAtlas
 from core.records.items import BenchmarkItem, ItemSet
@@ -57,9 +58,9 @@ class Scores:
 class FakeScorer:
     """`score_plans` without a model: an outcome depends on plan and item only; every outcome asked for is counted."""
 
-    def __init__(self, batch_size: int = 2, seconds: float = 0.0) -> None:
+    def __init__(self, seconds: float = 0.0) -> None:
         self.asked: Counter[tuple[str, str]] = Counter()
-        self.batch_size, self.seconds = batch_size, seconds
+        self.seconds = seconds
 
     def __call__(
         self,
@@ -68,13 +69,10 @@ class FakeScorer:
         samples: Sequence[Sample],
         *,
         progress: Callable[[int, int], None] | None = None,
-        should_stop: Callable[[], bool] | None = None,
     ) -> Scores:
         correct = np.zeros((len(plans), len(samples)), bool)
         nll = np.full((len(plans), len(samples)), np.nan)
         for i, sample in enumerate(samples):
-            if i % self.batch_size == 0 and should_stop is not None and should_stop():
-                break
             for p, plan in enumerate(plans):
                 self.asked[plan.plan_id, sample.sample_id] += 1
                 value = random.Random(plan.plan_id + sample.sample_id).random()
@@ -83,6 +81,11 @@ class FakeScorer:
             if progress is not None:
                 progress(i + 1, len(samples))
         return Scores(correct, nll, tuple(s.sample_id for s in samples))
+
+
+def holding(scorer: Any) -> LocalExecutor:
+    """An executor in this process whose model is a stand-in, scored by `scorer`."""
+    return LocalExecutor(VLM, scorer)
 
 
 def outcomes_table(records: Sequence[RunRecord]) -> pd.DataFrame:
@@ -119,4 +122,4 @@ def sweep_process(path: Path, log: Path, benchmarks: Sequence[int] = (0, 1), sec
     with LoggedStore(path, log) as store:
         chosen = [BENCHMARKS[i] for i in benchmarks]
         scorer = FakeScorer(seconds=seconds_per_item)
-        run_sweep(VLM, sweep_atlas(), PLANS, chosen, store, chunk=CHUNK, scorer=scorer)
+        run_sweep(holding(scorer), sweep_atlas(), PLANS, chosen, store, chunk=CHUNK)

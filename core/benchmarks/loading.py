@@ -44,14 +44,13 @@ STREAM_FACTOR = 40  # times the wanted rows: so many of a stream are looked at, 
 
 
 def load_benchmark(
-    name: str, *, limit: int | None = None, seed: int = 0, split: str | None = None, part: str = "test"
+    name: str, *, limit: int | None = None, seed: int = 0, part: str = "test"
 ) -> tuple[ItemSet, LazySamples]:
     """A benchmark's items and samples.
 
     Args:
         limit: at most so many rows, drawn at random by the seed: a larger limit begins with the smaller one's rows.
             Without one, all rows in the dataset's order; of a stream, the first `STREAMED` of its shuffled order.
-        split: another split of the dataset than the published one.
         part: test | calibration | held_out, see the head of this file.
     Raises:
         SampleError: an unknown name, data that cannot be had or read, columns or rows that are not as expected.
@@ -62,10 +61,8 @@ def load_benchmark(
         raise SampleError(f"unknown part '{part}': {suggest(part, PARTS)}")
     if limit is not None and limit < 1:
         raise SampleError(f"a limit of {limit} rows leaves nothing: give 1 or more")
-    if split is not None and not (benchmark.dataset and re.fullmatch(r"[\w.-]+", split)):
-        raise SampleError(f"{benchmark.key} has no split '{split}': leave it out, or name one of its dataset")
-    own_split = bool(benchmark.calibration) and split is None
-    asked = benchmark.calibration if own_split and part == "calibration" else split or benchmark.split
+    own_split = bool(benchmark.calibration)
+    asked = benchmark.calibration if own_split and part == "calibration" else benchmark.split
     # test is whole where calibration has a split of its own, and where the split was published to be evaluated
     side = "" if own_split or (part == "test" and benchmark.split != "train") else part.replace("test", "held_out")
     key, config = benchmark.key, wanted.argument or benchmark.config

@@ -77,8 +77,3 @@ class LazySamples(Sequence[Sample]):
             return LazySamples(self._samples[index], self._pictures)
         sample = self._samples[index]
         return replace(sample, image=self._pictures.decoded(sample))
-
-    @property
-    def without_pictures(self) -> tuple[Sample, ...]:
-        """The same samples with no picture, for whoever reads their text only."""
-        return self._samples

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.benchmarks.registry import Benchmark
 from core.benchmarks.sources import Source
-from core.errors import SampleError
+from core.errors import SampleError, first_line
 
 if TYPE_CHECKING:
     import datasets
@@ -136,4 +136,4 @@ def _file_rows(benchmark: Benchmark, source: Source, file: str) -> Iterator[Row]
 def _cause(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
-    return (str(error).splitlines() or [type(error).__name__])[0][:160]
+    return first_line(error)[:160]

@@ -12,6 +12,7 @@ import typer
 from core import __version__, settings
 from core.cli.shared import JsonOption, print_json
 from core.errors import LimitError, StoreError, StrataError
+from core.files import replace_text
 from core.library import finding
 from core.library.recordings import ANSWERING, RecordedAnswer, image_hash, save_lines
 from core.library.run_view import RunView
@@ -152,16 +153,17 @@ def report(
     """One HTML file with the charts and tables of a model's runs; it opens without a server and without network."""
     if find_spec("vl_convert") is None:
         raise StrataError("the report needs vl-convert: pip install -r requirements-report.txt")
+    from core.report import build_report  # draws with Altair, which the other commands do without
+
     path = out_dir.absolute() / "index.html"
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
         path.touch()
     except OSError as error:
         raise StoreError(f"cannot write to {out_dir}: {error.strerror}; give another folder with --out") from error
-    from core.report import build_report
 
     try:
-        path.write_text(build_report(model), encoding="utf-8")
+        replace_text(path, build_report(model))
     except StrataError:
         path.unlink()
         raise

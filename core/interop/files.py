@@ -10,7 +10,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from core.errors import StoreError
+from core.errors import StoreError, first_line
 
 MAX_JSON_BYTES = 64 * 2**20  # parsed as a whole, which takes several times its size
 MAX_BYTES = 512 * 2**20  # of what is read row by row, and of what a spreadsheet unpacks to
@@ -176,7 +176,3 @@ def _opened(path: Path) -> Any:
         return path.open("rb")
     except OSError as error:
         raise StoreError(f"{path.name}: cannot be read: {error.strerror}") from error
-
-
-def first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

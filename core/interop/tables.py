@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from core.errors import StoreError
-from core.interop.files import MAX_BYTES, MAX_LINE, MAX_ROWS, cell, check_file, first_line, read_json, read_json_lines
+from core.errors import StoreError, first_line
+from core.interop.files import MAX_BYTES, MAX_LINE, MAX_ROWS, cell, check_file, read_json, read_json_lines
 
 MAX_COLUMNS = 256
 MAX_DIRECTORY = 2**20  # bytes, 46 and a name for each file in a spreadsheet, which has some dozens

@@ -5,7 +5,6 @@ teacher-forced nothing was written, so the samples of such runs hold outcomes an
 """
 
 import json
-import os
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from core import __version__
 from core.errors import StoreError
+from core.files import replace_text
 from core.interop.files import name, number
 
 if TYPE_CHECKING:
@@ -94,12 +94,12 @@ def _write_run(
         "model_name": model_name,
         "model_name_sanitized": sanitized,
     }
-    _replace(results, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    replace_text(results, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
     files = [results]
     for task, record in tasks.items():
         lines = [json.dumps(row, ensure_ascii=False) for row in _rows(record, item_sets.get(record.data_hash))]
         files.append(place / f"{stamp}_samples_{task}.jsonl")
-        _replace(files[-1], "".join(f"{line}\n" for line in lines))
+        replace_text(files[-1], "".join(f"{line}\n" for line in lines))
     return files
 
 
@@ -148,12 +148,3 @@ def _stamp(created: str) -> str:
 
 def _next(stamp: str) -> str:
     return (datetime.strptime(stamp, "%Y%m%d_%H%M%S") + timedelta(seconds=1)).strftime("%Y%m%d_%H%M%S")
-
-
-def _replace(path: Path, text: str) -> None:
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)

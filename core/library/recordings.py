@@ -10,8 +10,6 @@ import base64
 import hashlib
 import io
 import json
-import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -22,6 +20,7 @@ from PIL import Image
 
 from core.benchmarks.images import open_image
 from core.errors import StoreError, StrataError
+from core.files import replace_text
 from core.records.answers import Answer, GenerationConfig, TokenEvent
 from core.records.plan import ModelSpec, PruningPlan
 from core.records.samples import Sample
@@ -135,9 +134,7 @@ def save_answer(folder: Path, recorded: RecordedAnswer) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         if not target.exists() and sum(1 for _ in folder.glob("*.json")) >= MOST:
             raise StoreError(f"{MOST} answers are recorded already: remove some from {folder.name}/")
-        with tempfile.NamedTemporaryFile("w", dir=folder, suffix=".part", delete=False, encoding="utf-8") as part:
-            json.dump(recorded.to_dict(), part, ensure_ascii=False)
-        os.replace(part.name, target)
+        replace_text(target, json.dumps(recorded.to_dict(), ensure_ascii=False))
     except OSError as error:
         raise StoreError(f"the answer cannot be recorded: {error.strerror}") from error
     return target
@@ -157,9 +154,7 @@ def save_lines(path: Path, answers: Iterable[RecordedAnswer]) -> None:
     lines = [json.dumps(r.to_dict(), ensure_ascii=False, separators=(",", ":")) + "\n" for r in answers]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(path.name + ".part")
-        part.write_text("".join(lines), encoding="utf-8")
-        os.replace(part, path)
+        replace_text(path, "".join(lines))
     except OSError as error:
         raise StoreError(f"cannot write {path}: {error.strerror}; give another place with --out") from error
 

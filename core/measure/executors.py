@@ -14,7 +14,7 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from core.errors import ExecutorError, StrataError
+from core.errors import ExecutorError, StrataError, first_line
 from core.records.plan import ModelSpec, PruningPlan
 from core.records.samples import Sample
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Scorer = Callable[..., Any]  # core.vlm.free_form.score_samples, or a stand-in with its signature
 
 EXECUTORS = ("local", "ray")
-POLL_S = 0.5  # how long a wish to stop may go unheard while workers are busy
+POLL_S = 0.5  # how often to see whether any node is left
 MOST_LOSSES = 3  # workers that may be lost over one piece
 
 
@@ -60,15 +60,12 @@ class Executor(ABC):
     hardware: str
 
     @abstractmethod
-    def map(
-        self, pieces: Sequence[Piece], *, progress: Callable[[Piece, int], None], should_stop: Callable[[], bool]
-    ) -> Iterator[tuple[Piece, Any]]:
+    def map(self, pieces: Sequence[Piece], *, progress: Callable[[Piece, int], None]) -> Iterator[tuple[Piece, Any]]:
         """(Piece, its `PlanScores`) in any order, each piece once.
 
         Args:
-            progress: told how many outcomes of a piece under way are done.
-            should_stop: asked between batches or every half second; if true, some pieces do not come back, and a last
-                one may be scored in part.
+            progress: called with how many outcomes of a piece under way are done; an error that it raises (Ctrl-C)
+                ends the scoring.
         """
 
     def close(self) -> None:  # noqa: B027  # nothing to do for a model in this process
@@ -90,18 +87,14 @@ class LocalExecutor(Executor):
         self.vlm, self.spec, self.hardware = vlm, vlm.spec, device_name(vlm.spec.device)
         self.score = scorer or _forest()
 
-    def map(
-        self, pieces: Sequence[Piece], *, progress: Callable[[Piece, int], None], should_stop: Callable[[], bool]
-    ) -> Iterator[tuple[Piece, Any]]:
+    def map(self, pieces: Sequence[Piece], *, progress: Callable[[Piece, int], None]) -> Iterator[tuple[Piece, Any]]:
         for piece in pieces:
-            if should_stop():
-                return
 
             def report(done: int, of: int, piece: Piece = piece) -> None:
                 progress(piece, piece.outcomes * done // max(of, 1))
 
             score = partial(self.score, self.vlm, piece.plans, list(piece.samples), **piece.options)
-            yield piece, score(progress=report, should_stop=should_stop)
+            yield piece, score(progress=report)
 
 
 class RayExecutor(Executor):
@@ -148,17 +141,13 @@ class RayExecutor(Executor):
             self.close()
             raise
 
-    def map(
-        self, pieces: Sequence[Piece], *, progress: Callable[[Piece, int], None], should_stop: Callable[[], bool]
-    ) -> Iterator[tuple[Piece, Any]]:
+    def map(self, pieces: Sequence[Piece], *, progress: Callable[[Piece, int], None]) -> Iterator[tuple[Piece, Any]]:
         # Workers may still be at pieces of an earlier call that was stopped: those are nobody's now.
         todo, asked, losses = deque(pieces), set(pieces), Counter[Piece | None]()
         while todo or any(piece in asked for _, piece in self._busy.values()):
             while todo and self._idle:
                 self._give(self._idle.pop(), todo.popleft())
             finished, _ = self._ray.wait(list(self._busy), timeout=POLL_S)
-            if should_stop():
-                return
             if not finished and self._room() < 1:
                 raise ExecutorError("every Ray worker is lost and no node is left: finished items are kept")
             for reference in finished:
@@ -217,7 +206,7 @@ class RayExecutor(Executor):
                 raise error.cause from None
             raise
         except errors.RayError as error:
-            raise _WorkerLost(f"a Ray worker was lost: {(str(error).splitlines() or [''])[0]}") from None
+            raise _WorkerLost(f"a Ray worker was lost: {first_line(error)}") from None
 
 
 class _WorkerLost(ExecutorError):
@@ -272,20 +261,21 @@ def _connected_ray(address: str, workers: int | None) -> Any:
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     try:
         import ray
-        from ray._private.services import canonicalize_bootstrap_address
 
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
         if address == "local":
             options |= {"address": "local", "num_cpus": workers, "include_dashboard": False}
         else:
-            found = canonicalize_bootstrap_address(address)
-            host, _, port = str(found).rpartition(":")
-            socket.create_connection((host, int(port)), timeout=5).close()  # Ray would ask a dead cluster for ever
-            options["address"] = found
+            if address != "auto":
+                host, _, port = address.rpartition(":")
+                if not host or not port.isdigit():
+                    raise ValueError("it is not host:port")
+                socket.create_connection((host, int(port)), timeout=5).close()  # Ray would ask a dead cluster for ever
+            options["address"] = address
         ray.init(**options)
     except ImportError:
         raise ExecutorError("Ray is not installed: run pip install -r requirements-ray.txt") from None
     except (OSError, ValueError, RuntimeError) as error:
-        why = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        why = first_line(error).rstrip(".")
         raise ExecutorError(f"no Ray cluster at '{address}': {why}; give --ray-address local to start one") from error
     return ray

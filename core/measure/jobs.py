@@ -23,8 +23,10 @@ from typing import Any
 
 from core import settings
 from core.errors import StoreError
+from core.files import replace_text
 
 COMMANDS = ("sweep", "calibrate", "search")  # that take --progress-file
+MOST_RUNNING = 2  # at once: each loads a model of its own and shares the processors with everybody's answers
 MOST_KEPT = 50  # jobs; the oldest that do not run are forgotten
 REPORT_S = 0.5  # how often a job says how far it is
 LOG_BYTES = 4000  # of the end of a log
@@ -97,7 +99,7 @@ def start_job(arguments: Sequence[str]) -> Job:
     """Start a command (arguments of `python -m core`) in the background; one that runs already is not started again.
 
     Raises:
-        StoreError: the folder of the jobs cannot be written.
+        StoreError: `MOST_RUNNING` jobs run already, or the folder of the jobs cannot be written.
     """
     if arguments[0] not in COMMANDS:
         raise ValueError(f"{arguments[0]} does not report its progress")
@@ -105,6 +107,7 @@ def start_job(arguments: Sequence[str]) -> Job:
         for job in list_jobs():
             if job.arguments == tuple(arguments) and job.status == "running":
                 return job
+        _check_room()
         job_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{token_hex(2)}"
         (folder / job_id).mkdir()
         try:
@@ -118,10 +121,15 @@ def start_job(arguments: Sequence[str]) -> Job:
 
 
 def resume_job(job_id: str) -> Job:
-    """The same command again: what it finished before is kept, so it goes on from there."""
+    """The same command again: what it finished before is kept, so it goes on from there.
+
+    Raises:
+        StoreError: as `start_job`, or there is no such job.
+    """
     with _changing() as folder:
         job = get_job(job_id)
         if job.status != "running":
+            _check_room()
             (folder / job_id / "progress.json").unlink(missing_ok=True)
             _launch(folder / job_id, job.arguments)
         return get_job(job_id)
@@ -185,6 +193,12 @@ def _folder() -> Path:
     return settings.data_dir() / "jobs"
 
 
+def _check_room() -> None:
+    """Call it under the lock (`_changing`) that covers the start, or two starters at once both find room."""
+    if sum(j.status == "running" for j in list_jobs()) >= MOST_RUNNING:
+        raise StoreError(f"{MOST_RUNNING} jobs run already: wait for one, or cancel it")
+
+
 def _launch(folder: Path, arguments: Sequence[str]) -> None:
     command = [sys.executable, "-m", "core", *arguments, "--progress-file", str(folder / "progress.json")]
     with (folder / "lock").open("w") as lock, (folder / "log.txt").open("ab") as log:
@@ -240,9 +254,7 @@ def _forget(folder: Path) -> None:
 
 
 def _write_json(path: Path, data: dict[str, Any]) -> None:
-    new = path.with_name(path.name + ".new")
-    new.write_text(json.dumps(data))
-    os.replace(new, path)
+    replace_text(path, json.dumps(data))
 
 
 def _read_json(path: Path) -> dict[str, Any]:

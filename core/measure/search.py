@@ -24,7 +24,7 @@ from core.records.runs import RunRecord
 
 if TYPE_CHECKING:
     from cache.run_store import RunStore
-    from core.measure.executors import Executor, Scorer
+    from core.measure.executors import Executor
     from core.vlm.loading import VLM
 
 MAX_PLANS = 300
@@ -169,8 +169,6 @@ def search_plan(
     max_plans: int = MAX_PLANS,
     seed: int = 0,
     progress: Progress | None = None,
-    should_stop: Callable[[], bool] | None = None,
-    scorer: "Scorer | None" = None,
 ) -> SearchReport:
     """Search on the validation items, starting from every criterion's plan, and compare with the criteria on the test
     items. What was finished before a stop is not scored again.
@@ -182,7 +180,7 @@ def search_plan(
         max_plans: distinct plans to try, those of the criteria included.
     Raises:
         SampleError: validation and test share items.
-        PlanError: an impossible budget, a max_plans that the criteria alone exceed, or a stop.
+        PlanError: an impossible budget, or a max_plans that the criteria alone exceed.
     """
     started = time.monotonic()
     (validation_items, validation_samples), (test_items, _) = validation, test
@@ -214,11 +212,7 @@ def search_plan(
             trials,
             chunk=size,
             progress=report,
-            should_stop=should_stop,
-            scorer=scorer,
         )
-        if found.stopped:
-            raise PlanError(f"search stopped after {len(measured)} plans, which are kept: run it again to go on")
         measured.update({r.plan.dropped: r for r in found.records})
         return [mean_loss(measured[p]) for p in plans]
 
@@ -226,11 +220,7 @@ def search_plan(
     best = min(tried, key=lambda p: (tried[p], p))
     plan = PruningPlan(atlas.model_id, atlas.n_layers, best, name)
     full = PruningPlan(atlas.model_id, atlas.n_layers, (), FULL)
-    final = run_sweep(
-        vlm, atlas, [full, *criteria, plan], [test], runs, progress=progress, should_stop=should_stop, scorer=scorer
-    )
-    if final.stopped:
-        raise PlanError("search stopped at its test, what is scored is kept: run it again to go on")
+    final = run_sweep(vlm, atlas, [full, *criteria, plan], [test], runs, progress=progress)
     record = {r.plan.criterion: r for r in final.records}
     rivals = {
         "validation": min(criteria, key=lambda p: tried[p.dropped]),

@@ -18,7 +18,7 @@ import numpy as np
 from core import __version__
 from core.benchmarks import list_benchmarks, load_benchmark
 from core.errors import CalibrationError, PlanError, SampleError, StrataError, suggest
-from core.measure.executors import Executor, LocalExecutor, Piece, Scorer
+from core.measure.executors import Executor, LocalExecutor, Piece
 from core.pruning.atlas import SimilarityAtlas
 from core.pruning.criteria import build_plan, get_criterion
 from core.records.items import BenchmarkItem, ItemSet
@@ -58,7 +58,6 @@ class SweepReport:
     records: tuple[RunRecord, ...] = field(repr=False)
     scored: int
     reused: int
-    stopped: bool
     seconds: float
     problems: tuple[str, ...] = ()
     items: tuple[ItemSet, ...] = field(default=(), repr=False)
@@ -155,8 +154,6 @@ def run_sweep(
     chunk: int = 64,
     answer_batch: int = 1,
     progress: Progress | None = None,
-    should_stop: Callable[[], bool] | None = None,
-    scorer: Scorer | None = None,
 ) -> SweepReport:
     """Score what the store does not hold yet; every piece, all plans on a chunk of items, is saved when it is scored.
 
@@ -164,13 +161,11 @@ def run_sweep(
         vlm: the model, which is then used in this process, or the executor that holds it.
         chunk: items of a piece: what a kill can cost, once for each worker.
         answer_batch: answers that are written at once, where they are written freely (`score_samples`).
-        should_stop: asked before each batch; what is finished by then is kept.
-        scorer: stands in for `core.vlm.free_form.score_samples` in tests.
     Raises:
         PlanError, CalibrationError: plans or an atlas of another model.
         ExecutorError: the executor's workers are lost; what they finished is kept.
     """
-    executor = vlm if isinstance(vlm, Executor) else LocalExecutor(vlm, scorer)
+    executor = vlm if isinstance(vlm, Executor) else LocalExecutor(vlm)
     spec = executor.spec
     started = time.monotonic()
     for plan in plans:
@@ -185,13 +180,8 @@ def run_sweep(
         _BenchmarkSweep(executor, atlas, plans, items, samples, store, answer_batch) for items, samples in benchmarks
     ]
     pieces = [piece for number, work in enumerate(works) for piece in work.pieces(chunk, number)]
-    total, done, left_out, stopped = sum(p.outcomes for p in pieces), 0, 0, False
+    total, done, left_out = sum(p.outcomes for p in pieces), 0, 0
     reused = sum(len(w.outcomes) * len(w.item_ids) for w in works) - total
-
-    def stopping() -> bool:
-        nonlocal stopped
-        stopped = stopped or (should_stop is not None and should_stop())
-        return stopped
 
     def report(piece: Piece, under_way: int) -> None:
         if progress is not None:
@@ -200,15 +190,15 @@ def run_sweep(
 
     if pieces:
         report(pieces[0], 0)
-    for piece, scores in executor.map(pieces, progress=report, should_stop=stopping):
-        kept = works[piece.benchmark].keep(piece, scores, stopped)
+    for piece, scores in executor.map(pieces, progress=report):
+        kept = works[piece.benchmark].keep(piece, scores)
         done += kept
-        left_out += 0 if stopped else piece.outcomes - kept
+        left_out += piece.outcomes - kept
         report(piece, 0)
     records = tuple(r for w in works for r in w.records())
     problems = tuple(line for w in works for line in w.problems.values())
     items = tuple(found for found, _ in benchmarks)
-    return SweepReport(records, done, reused, done + left_out < total, time.monotonic() - started, problems, items)
+    return SweepReport(records, done, reused, time.monotonic() - started, problems, items)
 
 
 def free_chunk(max_new_tokens: int) -> int:
@@ -337,22 +327,19 @@ class _BenchmarkSweep:
             for lacking, group in groups.items():
                 yield Piece(number, group, Chosen(self.samples, lacking, self.problems), self.options)
 
-    def keep(self, piece: Piece, scores: Any, stopped: bool) -> int:
-        """Save a scored piece; returns the number of outcomes (fewer than asked for if the scorer was stopped, or
-        items were left out)."""
+    def keep(self, piece: Piece, scores: Any) -> int:
+        """Save a scored piece; returns the number of outcomes (fewer than its own if items were left out)."""
         nll = np.asarray(scores.gold_nll)
-        # An item that a stopped scorer did not reach has no plan's NLL. (Any other is scored, even if all are NaN.)
-        reached = np.flatnonzero(~np.isnan(nll).all(axis=0)) if stopped else range(nll.shape[1])
         answers = getattr(scores, "answers", None)
         for row, plan in enumerate(piece.plans):
             self.outcomes[plan.plan_id].update(
-                (scores.sample_ids[i], Outcome(bool(scores.correct[row][i]), float(nll[row, i]), said))
-                for i in reached
+                (item_id, Outcome(bool(scores.correct[row][i]), float(nll[row, i]), said))
+                for i, item_id in enumerate(scores.sample_ids)
                 for said in [answers[row][i] if answers else None]
             )
-        if len(reached):
+        if scores.sample_ids:
             self._save({p.plan_id for p in piece.plans})
-        return len(reached) * len(piece.plans)
+        return len(scores.sample_ids) * len(piece.plans)
 
     def _save(self, plan_ids: Collection[str]) -> None:
         self.store.put_many(self.records(plan_ids))

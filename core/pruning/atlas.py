@@ -7,7 +7,6 @@ model. Nothing here knows torch.
 
 import hashlib
 import json
-import os
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -21,6 +20,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.errors import CalibrationError, suggest
+from core.files import replacing
 
 Array = NDArray[np.float64]
 
@@ -245,9 +245,8 @@ class SimilarityAtlas:
         """One .npz without pickled objects: a JSON header and two arrays."""
         path.parent.mkdir(parents=True, exist_ok=True)
         header = np.frombuffer(json.dumps(self._header()).encode(), np.uint8)
-        tmp = path.with_suffix(f".{os.getpid()}.tmp.npz")  # two calibrations may run at once
-        np.savez_compressed(tmp, header=header, values=self.values.astype(np.float32), n_tokens=self.n_tokens)
-        tmp.rename(path)
+        with replacing(path) as part, part.open("wb") as file:
+            np.savez_compressed(file, header=header, values=self.values.astype(np.float32), n_tokens=self.n_tokens)
 
     @classmethod
     def load(cls, path: Path) -> "SimilarityAtlas":

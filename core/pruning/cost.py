@@ -79,11 +79,6 @@ class Parts:
     def total(self) -> int:
         return self.vision + self.projector + self.decoder + self.head
 
-    @property
-    def floor(self) -> int:
-        """What no plan can remove: everything but the decoder."""
-        return self.total - self.decoder
-
     def to_dict(self) -> dict[str, int]:
         return {**asdict(self), "total": self.total}
 

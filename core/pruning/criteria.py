@@ -21,8 +21,7 @@ class Options:
 
     protected: frozenset[int]
     seed: int = 0
-    weight: float = 0.5  # of math in `mixed`
-    kind: str = "all"  # token kind of the similarities
+    kind: str = "all"  # token kind of the similarities, where layers are ranked to be looked at
 
 
 Chooser = Callable[[SimilarityAtlas, int, Options], Iterable[int]]
@@ -76,8 +75,6 @@ def build_plan(
     n_drop: int,
     *,
     seed: int = 0,
-    weight: float = 0.5,
-    kind: str = "all",
     protect_ends: bool = True,
 ) -> PruningPlan:
     """The plan that a criterion chooses at a budget.
@@ -89,7 +86,7 @@ def build_plan(
     chosen = get_criterion(criterion)
     protected = protected_layers(atlas.n_layers, atlas.structural, protect_ends)
     check_budget(n_drop, atlas.n_layers, len(protected))
-    dropped = tuple(chosen.choose(atlas, n_drop, Options(protected, seed, weight, kind)))
+    dropped = tuple(chosen.choose(atlas, n_drop, Options(protected, seed)))
     return PruningPlan(atlas.model_id, atlas.n_layers, dropped, criterion, seed if criterion == "random" else None)
 
 
@@ -146,9 +143,9 @@ def _free(atlas: SimilarityAtlas, options: Options) -> list[int]:
     return [i for i in range(atlas.n_layers) if i not in options.protected]
 
 
-def _pooled(atlas: SimilarityAtlas, kind: str, length: int) -> Array:
+def _pooled(atlas: SimilarityAtlas, length: int) -> Array:
     """Similarity of each span over all domains, each with the same weight."""
-    return _known(np.asarray(np.mean([atlas.mean(d, None, kind, length) for d in atlas.domains], axis=0)))
+    return _known(np.asarray(np.mean([atlas.mean(d, length=length) for d in atlas.domains], axis=0)))
 
 
 # ------------------------------------------------------------------------------------------------ domain-aware
@@ -157,25 +154,24 @@ def _pooled(atlas: SimilarityAtlas, kind: str, length: int) -> Array:
 @ranking("math_aware", label="Math-aware", source="arXiv:2603.20275")
 def math_aware(atlas: SimilarityAtlas, options: Options) -> Array:
     """Drop the layers that change math inputs least."""
-    return atlas.mean("math", None, options.kind)
+    return atlas.mean("math", kind=options.kind)
 
 
 @ranking("non_math_aware", label="Non-math-aware", source="arXiv:2603.20275")
 def non_math_aware(atlas: SimilarityAtlas, options: Options) -> Array:
     """Drop the layers that change general (non-math) inputs least."""
-    return atlas.mean("general", None, options.kind)
+    return atlas.mean("general", kind=options.kind)
 
 
 @ranking("mixed", label="Mixed", source="arXiv:2603.20275; the equal weighting is our reading")
 def mixed(atlas: SimilarityAtlas, options: Options) -> Array:
-    """Drop by the weighted mean of the math and the general similarity (weight 0.5 unless set: our reading)."""
-    w = options.weight
-    return w * atlas.mean("math", None, options.kind) + (1 - w) * atlas.mean("general", None, options.kind)
+    """Drop by the mean of the math and the general similarity (each weighs the same: our reading)."""
+    return (atlas.mean("math", kind=options.kind) + atlas.mean("general", kind=options.kind)) / 2
 
 
 def _domain_criterion(domain: str) -> Criterion:
     def redundancy(atlas: SimilarityAtlas, options: Options) -> Array:
-        return atlas.mean(domain, None, options.kind)
+        return atlas.mean(domain, kind=options.kind)
 
     redundancy.__doc__ = f"Drop the layers that change inputs of the domain {domain} least."
     return _ranking_criterion(
@@ -294,11 +290,11 @@ def block(atlas: SimilarityAtlas, n_drop: int, options: Options) -> Iterable[int
 @criterion("interlace", label="Interlace triplets", source="arXiv:2511.19676")
 def interlace(atlas: SimilarityAtlas, n_drop: int, options: Options) -> Iterable[int]:
     """From the most self-similar disjoint triplets (then pairs), drop the more redundant of the first two layers."""
-    single = _pooled(atlas, options.kind, 1)
+    single = _pooled(atlas, 1)
     dropped: list[int] = []
     taken: set[int] = set()
     for length in (3, 2):
-        spans = _pooled(atlas, options.kind, length)
+        spans = _pooled(atlas, length)
         for start in sorted(range(len(spans)), key=lambda i: (-spans[i], -i)):
             if len(dropped) == n_drop:
                 return dropped

@@ -15,7 +15,17 @@ from core.errors import SampleError, suggest
 from core.records.gold import Gold
 from core.scoring.metrics import METRICS, Metric, Score
 
-__all__ = ["METRICS", "Gold", "Metric", "Score", "failure_kind", "get_metric", "repeats", "score_answer"]
+__all__ = [
+    "METRICS",
+    "Gold",
+    "Metric",
+    "Score",
+    "failure_kind",
+    "get_metric",
+    "judge_answer",
+    "repeats",
+    "score_answer",
+]
 
 MAX_REPEATED = 20_000  # characters at the end of a text in which repeats are looked for
 
@@ -57,15 +67,20 @@ def failure_kind(answer: Answered, gold: Gold | str, metric: str = "exact_match"
     reads the answer out of the text, so an answer that was read and is right is right even if the limit cut off, or a
     repetition filled, what came behind it.
     """
+    return judge_answer(answer, gold, metric)[1]
+
+
+def judge_answer(answer: Answered, gold: Gold | str, metric: str = "exact_match") -> tuple[Score, str]:
+    """The score of an answer's text, and how the answer fails (`failure_kind`), from one scoring of it."""
     score = score_answer(answer.text, gold, metric)
     ended = answer.stopped == "end"
     if score.correct and (ended or not get_metric(metric).whole):
-        return ""
+        return score, ""
     if score.outcome == "empty":
-        return "empty"
+        return score, "empty"
     if repeats(answer.text):
-        return "repeating"
-    return score.outcome if ended else "truncated"
+        return score, "repeating"
+    return score, score.outcome if ended else "truncated"
 
 
 def repeats(text: str, times: int = 3) -> bool:

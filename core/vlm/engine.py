@@ -173,11 +173,6 @@ class Engine:
         vlm = self._vlm
         return vlm.spec if vlm else None
 
-    @property
-    def idle(self) -> bool:
-        with self._changed:
-            return not self._waiting and not self._active
-
     def status(self) -> dict[str, Any]:
         """What the engine is doing, without content: the model that is loaded, requests taking turns and waiting."""
         with self._changed:

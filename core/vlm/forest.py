@@ -5,7 +5,7 @@ the arguments that each layer receives; a depth-first walk over the trie of kept
 and turns each finished state into outcomes. Memory is depth times one batch.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +37,7 @@ class PlanScores:
         gold_nll: (P, S) float64, mean negative log-likelihood of the gold answer's tokens, nats per token; that it
             ends there, with whichever end token, counts as one of them.
         layer_passes: decoder layer calls made, over all batches.
-        answers: by plan and sample, where answers were written freely; None where a stop came first.
+        answers: by plan and sample, where answers were written freely.
     """
 
     plans: tuple[PruningPlan, ...]
@@ -45,7 +45,7 @@ class PlanScores:
     correct: NDArray[np.bool_]
     gold_nll: NDArray[np.float64]
     layer_passes: int
-    answers: tuple[tuple[ItemAnswer | None, ...], ...] | None = None
+    answers: tuple[tuple[ItemAnswer, ...], ...] | None = None
 
 
 def score_plans(
@@ -56,7 +56,6 @@ def score_plans(
     batch_size: int | None = None,
     memory_bytes: int | None = None,
     progress: Progress | None = None,
-    should_stop: Callable[[], bool] | None = None,
 ) -> PlanScores:
     """Greedy exact match and gold NLL of every plan on every sample.
 
@@ -65,7 +64,6 @@ def score_plans(
         memory_bytes: what scoring may take on top of the loaded model; batches are made smaller to keep to it. With or
             without it, a batch that runs out of memory is halved and tried again.
         progress: called with (samples done, samples in all) after each batch.
-        should_stop: asked before each batch; samples not reached keep NaN as their NLL.
     Raises:
         PlanError: a plan of another depth, or one that drops structural layers.
         MemoryLimitError: not even one sample at a time fits.
@@ -82,7 +80,7 @@ def score_plans(
         with torch.inference_mode():
             return batch_outcomes(vlm.model, tail, distinct, batch, rows_in_head)
 
-    for rows, (hits, losses, calls) in fitting_batches(vlm, samples, score, size, memory_bytes, should_stop):
+    for rows, (hits, losses, calls) in fitting_batches(vlm, samples, score, size, memory_bytes):
         correct[:, rows], nll[:, rows] = hits, losses
         passes += calls
         done += len(rows)

@@ -1,7 +1,7 @@
 """Free-form answers of many plans: the prompt's prefill is shared along the trie, then they are decoded,
 several in step if asked."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -13,7 +13,7 @@ from core.records.answers import GenerationConfig, ItemAnswer, PaneDone
 from core.records.gold import Gold
 from core.records.plan import PruningPlan
 from core.records.samples import Sample
-from core.scoring.judging import failure_kind, score_answer
+from core.scoring.judging import judge_answer
 from core.vlm.encoding import sample_batches
 from core.vlm.forest import PlanScores, check_plans, score_plans
 from core.vlm.generation import stream_answers
@@ -39,13 +39,13 @@ class PlanAnswers:
     """Free-form answers of P plans to S samples.
 
     Attributes:
-        answers: by plan and sample; None where a stop came first.
+        answers: by plan and sample.
         layer_passes: decoder layer calls made for prompts, whose batches count once; decoding comes on top.
     """
 
     plans: tuple[PruningPlan, ...]
     sample_ids: tuple[str, ...]
-    answers: tuple[tuple[PlanAnswer | None, ...], ...]
+    answers: tuple[tuple[PlanAnswer, ...], ...]
     layer_passes: int
 
 
@@ -57,7 +57,6 @@ def answer_plans(
     *,
     at_once: int = 1,
     progress: Progress | None = None,
-    should_stop: Callable[[], bool] | None = None,
 ) -> PlanAnswers:
     """Each plan's answer to each sample's question, the same as `core.vlm.generation.answer` gives.
 
@@ -68,25 +67,23 @@ def answer_plans(
             there is room for. Halved whenever memory runs out. In half precision a row of a batch may round otherwise
             than alone, so that a near tie can fall the other way.
         progress: called with (samples done, samples in all).
-        should_stop: asked at each prompt and token; samples that not every plan has answered are left out.
     Raises:
         PlanError: a plan of another depth, or one that drops structural layers.
         MemoryLimitError: not even one answer at a time fits.
     """
     check_plans(vlm, plans)
     distinct = list({p.kept: p for p in plans}.values())
-    stop, at_once = should_stop or (lambda: False), max(1, at_once)
-    tail, passes, done = Tail(vlm.model), 0, 0
-    answers: dict[Kept, list[PlanAnswer | None]] = {p.kept: [None] * len(samples) for p in distinct}
+    at_once, tail, passes = max(1, at_once), Tail(vlm.model), 0
+    answers: dict[tuple[Kept, int], PlanAnswer] = {}  # by layers and sample
     waiting = list(sample_batches(samples, max(1, len(samples))))[::-1]
-    while waiting and not stop():
+    while waiting:
         rows, most = waiting.pop(), max(1, at_once // max(1, len(distinct)))
         if len(rows) > most:
             waiting += [rows[most:], rows[:most]]
             continue
         found = None
         try:
-            found = _answers(vlm, tail, distinct, [samples[i] for i in rows], config, at_once // len(rows), stop)
+            found = _answers(vlm, tail, distinct, [samples[i] for i in rows], config, at_once // len(rows))
         except (RuntimeError, MemoryError) as error:
             if not out_of_memory(error):
                 raise
@@ -104,16 +101,11 @@ def answer_plans(
             continue
         said, calls = found
         passes += calls
-        if len(said) < len(distinct) * len(rows):
-            break
-        for (kept, place), answer in said.items():
-            answers[kept][rows[place]] = answer
-        done += len(rows)
+        answers |= {(kept, rows[place]): answer for (kept, place), answer in said.items()}
         if progress is not None:
-            progress(done, len(samples))
-    return PlanAnswers(
-        tuple(plans), tuple(s.sample_id for s in samples), tuple(tuple(answers[p.kept]) for p in plans), passes
-    )
+            progress(len(answers) // len(distinct), len(samples))
+    by_plan = tuple(tuple(answers[p.kept, i] for i in range(len(samples))) for p in plans)
+    return PlanAnswers(tuple(plans), tuple(s.sample_id for s in samples), by_plan, passes)
 
 
 def _answers(
@@ -123,9 +115,8 @@ def _answers(
     samples: Sequence[Sample],
     config: GenerationConfig | None,
     at_once: int,
-    stop: Callable[[], bool],
 ) -> tuple[dict[tuple[Kept, int], PlanAnswer], int]:
-    """(What each plan said to each sample, layer calls over the prompts); incomplete if a stop came before.
+    """(What each plan said to each sample, layer calls over the prompts).
 
     Args:
         at_once: plans in step.
@@ -141,8 +132,6 @@ def _answers(
             ready.append(prefill)
             passes += prefill.layer_passes
             del prefill  # whoever decodes takes its cache apart: nobody else may hold it
-            if stop():
-                return said, passes
         if not chosen:
             return said, passes
         for event in stream_answers(vlm, chosen, prompt, config, ready):
@@ -150,8 +139,6 @@ def _answers(
                 plan, place = divmod(event.pane, len(samples))
                 tokens = tuple(e.token_id for e in event.answer.events)
                 said[chosen[plan].kept, place] = PlanAnswer(tokens, event.answer.text, event.answer.stopped)
-            if stop():
-                return said, passes
 
 
 def score_samples(
@@ -164,7 +151,6 @@ def score_samples(
     answer_batch: int = 1,
     memory_bytes: int | None = None,
     progress: Progress | None = None,
-    should_stop: Callable[[], bool] | None = None,
 ) -> PlanScores:
     """Outcomes of every plan on every sample, as a benchmark asks for them: the scorer of sweeps.
 
@@ -175,26 +161,20 @@ def score_samples(
         answer_batch: answers that are written at once (`answer_plans`).
         memory_bytes: what teacher forcing may take on top of the model.
     Returns:
-        Outcomes, with the answers if they were written; the gold NLL is teacher-forced either way. Samples that a stop
-        came before have NaN.
+        Outcomes, with the answers if they were written; the gold NLL is teacher-forced either way.
     """
     if not max_new_tokens:
-        return score_plans(vlm, plans, samples, memory_bytes=memory_bytes, progress=progress, should_stop=should_stop)
+        return score_plans(vlm, plans, samples, memory_bytes=memory_bytes, progress=progress)
     config = GenerationConfig(max_new_tokens)
-    said = answer_plans(vlm, plans, samples, config, at_once=answer_batch, progress=progress, should_stop=should_stop)
-    reached = [i for i, answer in enumerate(said.answers[0]) if answer is not None]
-    forced = score_plans(vlm, plans, [samples[i] for i in reached], memory_bytes=memory_bytes)
-    nll = np.full((len(plans), len(samples)), np.nan)
-    nll[:, reached] = forced.gold_nll
+    said = answer_plans(vlm, plans, samples, config, at_once=answer_batch, progress=progress)
+    forced = score_plans(vlm, plans, samples, memory_bytes=memory_bytes)
     golds = [s.gold for s in samples]
     judged = tuple(tuple(_judged(a, g, metric) for a, g in zip(row, golds, strict=True)) for row in said.answers)
-    correct = np.array([[a is not None and not a.failure for a in row] for row in judged], np.bool_)
+    correct = np.array([[not a.failure for a in row] for row in judged], np.bool_)
     passes = said.layer_passes + forced.layer_passes
-    return PlanScores(said.plans, said.sample_ids, correct, nll, passes, judged)
+    return PlanScores(said.plans, said.sample_ids, correct, forced.gold_nll, passes, judged)
 
 
-def _judged(said: PlanAnswer | None, gold: Gold, metric: str) -> ItemAnswer | None:
-    if said is None:
-        return None
-    score = score_answer(said.text, gold, metric)
-    return ItemAnswer(said.text, score.rule, failure_kind(said, gold, metric), score.value)
+def _judged(said: PlanAnswer, gold: Gold, metric: str) -> ItemAnswer:
+    score, failure = judge_answer(said, gold, metric)
+    return ItemAnswer(said.text, score.rule, failure, score.value)

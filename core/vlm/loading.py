@@ -23,7 +23,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForImageTextToText, GenerationMixin, PreTrainedModel
 
 from core import settings
-from core.errors import ModelError
+from core.errors import ModelError, first_line
 from core.records.plan import ModelSpec
 from core.vlm.depth import check_separable
 from core.vlm.placement import BALANCED, choose_place, loaded_dtype
@@ -229,7 +229,7 @@ def _resolve(model_id: str, revision: str | None) -> tuple[Path, str, str]:
                 "with it unset, and copy its cache here if this machine has no network; or give a local folder"
             ) from None
         raise ModelError(
-            f"cannot fetch '{name}' from the Hub: {_first_line(error)}; go online once, or give a local folder"
+            f"cannot fetch '{name}' from the Hub: {first_line(error)[:200]}; go online once, or give a local folder"
         ) from error
     return folder, name, folder.name
 
@@ -270,11 +270,9 @@ def _readable(otherwise: str) -> Iterator[None]:
         yield
     except UNREADABLE as error:
         why = "it needs code from its own repository, which is never run here"
-        raise ModelError(f"{otherwise}: {why if 'trust_remote_code' in str(error) else _first_line(error)}") from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        raise ModelError(
+            f"{otherwise}: {why if 'trust_remote_code' in str(error) else first_line(error)[:200]}"
+        ) from error
 
 
 def quiet_transformers() -> None:

@@ -28,18 +28,16 @@ def fitting_batches(
     score: Callable[[Batch], R],
     batch_size: int,
     memory_bytes: int | None = None,
-    should_stop: Callable[[], bool] | None = None,
 ) -> Iterator[tuple[list[int], R]]:
     """(Indices of a batch's samples, what `score` made of the batch), until all samples are done.
 
     Args:
         batch_size: at most; halved whenever the estimate exceeds `memory_bytes`, or an allocation fails.
-        should_stop: asked before each batch.
     Raises:
         MemoryLimitError: one sample at a time does not fit.
     """
     waiting = list(sample_batches(samples, batch_size))[::-1]
-    while waiting and not (should_stop is not None and should_stop()):
+    while waiting:
         rows = waiting.pop()
         if len(rows) > batch_size:
             waiting += [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)][::-1]

@@ -93,13 +93,11 @@ def compute_atlas(
     *,
     batch_size: int = 32,
     progress: Progress | None = None,
-    should_stop: Callable[[], bool] | None = None,
 ) -> SimilarityAtlas:
     """Run the calibration samples once and keep the similarity of every span, per sample and token kind.
 
     Args:
         progress: called with (samples done, samples in all) after each batch.
-        should_stop: asked before each batch; a stop raises CalibrationError, since half an atlas would mislead.
     """
     samples = [s for domain in samples_by_domain.values() for s in domain]
     labels = [name for name, domain in samples_by_domain.items() for _ in domain]
@@ -110,8 +108,6 @@ def compute_atlas(
     n_tokens = np.zeros((len(samples), len(TOKEN_KINDS)), np.int32)
     done = 0
     for rows in sample_batches(samples, batch_size):
-        if should_stop is not None and should_stop():
-            raise CalibrationError(f"calibration stopped after {done} of {len(samples)} samples; nothing was saved")
         batch = encode_samples(vlm, [samples[i] for i in rows])
         masks = kind_masks(batch)
         # without a gold answer there is only its end token, which says nothing of answers

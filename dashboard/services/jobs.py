@@ -9,15 +9,12 @@ import pandas as pd
 from core import settings
 from core.analysis import tables
 from core.benchmarks import get_benchmark, list_benchmarks
-from core.errors import StoreError
 from core.library.finding import user_runs_path, user_trials_path
 from core.measure import jobs
 from core.measure.jobs import Job
 from core.measure.sweep import EMBEDDED
 from core.records.runs import RunRecord
 from dashboard.services import answers, models, scores
-
-MOST_RUNNING = 2  # jobs at once: each loads a model of its own and shares the processors with everybody's answers
 
 # ------------------------------------------------------------------------------------------------ what is stored
 
@@ -118,8 +115,6 @@ def start(command: str, options: Mapping[str, object]) -> Job:
         StoreError: too many jobs run already, or their folder cannot be written.
     """
     models.limits().check_work("starting jobs")
-    if sum(j.status == "running" for j in every_job()) >= MOST_RUNNING:
-        raise StoreError(f"{MOST_RUNNING} jobs run already: wait for one, or cancel it")
     return jobs.start_job((command, *_arguments(options)))
 
 

@@ -22,6 +22,8 @@ class FakeJobs:
             monkeypatch.setattr(jobs, name, getattr(self, name))
 
     def start_job(self, arguments: tuple[str, ...]) -> Job:
+        if sum(j.status == "running" for j in self.held) >= jobs.MOST_RUNNING:
+            raise StoreError(f"{jobs.MOST_RUNNING} jobs run already: wait for one, or cancel it")
         self.calls.append(("start", arguments))
         self.held.insert(0, Job(f"job{len(self.held)}", arguments, "2026-01-02T03:04:05+00:00", "running"))
         return self.held[0]

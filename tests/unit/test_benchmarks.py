@@ -200,7 +200,7 @@ def test_ids_are_distinct_and_made_of_the_content(key: str, mirrors: Path) -> No
     assert all(re.fullmatch("[0-9a-f]{16}", i) for i in ids(items))
     again, _ = load_benchmark(name)
     assert again == items
-    assert [s.sample_id for s in samples.without_pictures] == ids(items)
+    assert [s.sample_id for s in samples] == ids(items)
 
 
 def test_what_is_asked_again_keeps_its_place_under_an_id_of_its_own(mirrors: Path) -> None:
@@ -349,7 +349,6 @@ def test_pictures_are_decoded_when_asked_for_and_not_before(mirrors: Path, monke
     assert len(part) == 2 and len(decoded) == 1
     assert [s.image is not None for s in part] == [True, True] and len(decoded) == 3
     assert samples[0].image is not first  # not kept
-    assert samples.without_pictures[0].image is None and len(decoded) == 4
 
 
 def test_large_pictures_keep_their_details(mirrors: Path) -> None:
@@ -442,12 +441,7 @@ def test_versions_of_one_problem_stay_on_one_side(mirrors: Path, monkeypatch: py
     assert len(items.items) in (3, 6)  # three versions of each problem
 
 
-def test_the_split_can_be_chosen(mirrors: Path) -> None:
+def test_an_unknown_part_is_named(mirrors: Path) -> None:
     write_fixture("scienceqa", mirrors)
-    items, _ = load_benchmark("scienceqa", split="train")
-    assert items.split == "train" and items.dataset.endswith(":ScienceQA-IMG/train")
-    for name, split in (("scienceqa", "../test"), (f"local:{write_fixture('local', mirrors)}", "test")):
-        with pytest.raises(SampleError, match=f"has no split '{split}'"):
-            load_benchmark(name, split=split)
     with pytest.raises(SampleError, match="unknown part 'tests': did you mean 'test'"):
         load_benchmark("scienceqa", part="tests")

@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from core.errors import CalibrationError, PlanError
-from core.pruning.atlas import TOKEN_KINDS, GreedyOrder, SimilarityAtlas
+from core.pruning.atlas import GreedyOrder, SimilarityAtlas
 from core.pruning.criteria import Options, best_spaced, build_plan, get_criterion, list_criteria, ranked_layers
 from core.records.plan import protected_layers
 from tests.atlases import make_atlas
@@ -117,18 +117,6 @@ def test_mixed_is_between_its_ends() -> None:
     atlas = make_atlas(BOTH)
     # means of the two: 1: .45, 2: .50, 3: .45, 4: .60, 5: .55, 6: .35
     assert build_plan(atlas, "mixed", 2).dropped == (4, 5)
-    for n_drop in range(1, 7):
-        assert build_plan(atlas, "mixed", n_drop, weight=1.0).dropped == build_plan(atlas, "math_aware", n_drop).dropped
-        plan = build_plan(atlas, "mixed", n_drop, weight=0.0)
-        assert plan.dropped == build_plan(atlas, "non_math_aware", n_drop).dropped
-
-
-def test_the_token_kind_decides() -> None:
-    atlas = make_atlas(
-        {"math": [[0.5, 0.9, 0.1, 0.5]], "general": [[0.5] * 4]}, last={1: [[0.5, 0.1, 0.9, 0.5], [0.5] * 4]}
-    )
-    assert build_plan(atlas, "math_aware", 1).dropped == (1,)
-    assert build_plan(atlas, "math_aware", 1, kind="last").dropped == (2,)
 
 
 def test_a_missing_domain_is_named() -> None:
@@ -140,11 +128,11 @@ def test_a_missing_domain_is_named() -> None:
 @pytest.mark.parametrize("name", ["math_aware", "spaced:mixed", "shortgpt", "block", "interlace"])
 def test_a_ranking_over_nothing_is_refused(name: str) -> None:
     """Regression: with no token of the kind, every score was NaN and the "ranking" an accident of sorting."""
-    nothing = {length: [[np.nan] * (9 - length)] * 2 for length in range(1, 9)}
-    atlas = make_atlas({"math": MATH, "general": GENERAL}, last=nothing)
-    atlas.n_tokens[:, TOKEN_KINDS.index("last")] = 0
+    atlas = make_atlas(BOTH)
+    atlas.values[:] = np.nan
+    atlas.n_tokens[:] = 0
     with pytest.raises(CalibrationError, match="no similarity"):
-        build_plan(atlas, name, 2, kind="last")
+        build_plan(atlas, name, 2)
 
 
 # ------------------------------------------------------------------------------------------------ baselines

@@ -19,7 +19,7 @@ from core.vlm import engine as engines
 from core.vlm import generation
 from core.vlm.divergence import compare_on_answer
 from core.vlm.engine import Engine, PaneCompared
-from tests.models import random_vlm, some_samples
+from tests.models import busy, random_vlm, some_samples
 
 SAMPLE = replace(some_samples()[0], answer="7 or 8")
 SHORT = GenerationConfig(max_new_tokens=2)
@@ -147,7 +147,7 @@ def test_memory_that_runs_out_in_decoding_ends_one_request_and_not_its_neighbour
             results.append(None)
     assert None in results and expected in results
     assert answered(ask(engine, 4)) == expected
-    assert engine.idle
+    assert not busy(engine)
 
 
 def test_what_a_failed_attempt_held_is_given_back(monkeypatch) -> None:
@@ -209,7 +209,7 @@ def test_a_stop_costs_one_more_token_at_most(monkeypatch) -> None:
     next(events)
     events.close()  # what a stop, a rerun, another page and a closed tab come to
     at_stop = len(chosen)
-    while not engine.idle:
+    while busy(engine):
         time.sleep(0.01)
     assert len(chosen) <= at_stop + 1
 
@@ -218,7 +218,7 @@ def test_logs_are_json_lines_without_what_was_said(caplog) -> None:
     engine = Engine(lambda _m: random_vlm())
     with caplog.at_level("INFO", logger="strata"):
         text = answered(ask(engine))[0]
-        while not engine.idle:  # the line is written after the last event
+        while busy(engine):  # the line is written after the last event
             time.sleep(0.01)
     lines = [json.loads(_Lines().format(r)) for r in caplog.records if r.name == "strata"]
     assert {"loaded", "request"} <= {line["event"] for line in lines}

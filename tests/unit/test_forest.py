@@ -77,19 +77,6 @@ def test_coinciding_plans_are_computed_once_and_reported_each() -> None:
     assert scores.gold_nll[0].tolist() == scores.gold_nll[1].tolist()
 
 
-def test_stop_leaves_the_rest_unscored() -> None:
-    seen: list[int] = []
-    scores = score_plans(
-        random_vlm(),
-        plans_of([(1,)]),
-        some_samples(),
-        batch_size=4,
-        progress=lambda done, _total: seen.append(done),
-        should_stop=lambda: len(seen) == 2,
-    )
-    assert np.isnan(scores.gold_nll[0]).tolist() == [False] * 8 + [True] * 4
-
-
 def test_a_plan_of_another_depth_is_refused() -> None:
     with pytest.raises(PlanError, match="16 layers"):
         score_plans(random_vlm(), [PruningPlan("tiny", 16, (3,))], some_samples())

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +164,40 @@ def test_a_full_disk_leaves_no_process_that_nobody_knows_of(strata_home: Path, m
         start_job(SWEEP)
     assert started[0].wait(20) == -signal.SIGKILL
     assert list_jobs() == [] and [p.name for p in (strata_home / "jobs").iterdir()] == ["lock"]
+
+
+def test_starters_at_the_same_time_do_not_exceed_the_limit(strata_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page counted the running jobs before it took the lock, so that two visitors at once both found room."""
+    real, started = subprocess.Popen, []
+
+    def waiting(_command: Any, **named: Any) -> Any:
+        command = [sys.executable, "-c", "import sys; sys.stdin.read()"]  # lives until its input is closed
+        started.append(real(command, **named | {"stdin": subprocess.PIPE}))
+        return started[-1]
+
+    monkeypatch.setattr(jobs.subprocess, "Popen", waiting)
+    at_once = threading.Barrier(6)
+
+    def start(seed: int) -> str:
+        at_once.wait()
+        try:
+            return start_job([*SWEEP, "--seed", str(seed)]).status
+        except StoreError as error:
+            return str(error)
+
+    try:
+        with ThreadPoolExecutor(6) as pool:
+            found = sorted(pool.map(start, range(6)))
+        assert found == ["2 jobs run already: wait for one, or cancel it"] * 4 + ["running"] * 2
+        assert len(started) == jobs.MOST_RUNNING == 2
+    finally:
+        for process in started:
+            process.communicate()
+    ended = list_jobs()[0].job_id
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jobs, "MOST_RUNNING", 0)
+        with pytest.raises(StoreError, match="0 jobs run already"):
+            resume_job(ended)
 
 
 def test_the_oldest_jobs_are_forgotten(strata_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 import multiprocessing
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,14 +17,16 @@ import pytest
 from cache import RunStore
 from core import __version__
 from core.errors import CalibrationError, PlanError, SampleError
+from core.measure.executors import LocalExecutor
 from core.measure.sweep import benchmark_items, run_sweep, sweep_plans
 from core.pruning.atlas import SimilarityAtlas
 from core.records.answers import ItemAnswer
 from core.records.plan import PruningPlan
+from core.records.runs import RunRecord
 from core.records.samples import Sample
 from core.scenes.samples import draw_from_source
 from tests import sweeping
-from tests.sweeping import CRITERIA, N_LAYERS, SPEC, VLM, FakeScorer, Scores, make_benchmark, sweep_atlas
+from tests.sweeping import CRITERIA, N_LAYERS, SPEC, FakeScorer, Scores, holding, make_benchmark, sweep_atlas
 from tests.sweeping import outcomes_table as table
 
 
@@ -43,7 +46,7 @@ BENCHMARKS = [make_benchmark("math"), make_benchmark("general", 7)]
 
 def undisturbed(atlas: SimilarityAtlas, tmp_path: Path, plans: Sequence[PruningPlan]) -> pd.DataFrame:
     with RunStore(tmp_path / "undisturbed") as store:
-        run_sweep(VLM, atlas, plans, BENCHMARKS, store, scorer=FakeScorer())
+        run_sweep(holding(FakeScorer()), atlas, plans, BENCHMARKS, store)
         return table(store.records())
 
 
@@ -96,22 +99,25 @@ def test_embedded_benchmarks_are_reproducible_distinct_and_nameable() -> None:
 # ------------------------------------------------------------------------------------------------ running
 
 
+def record_of(store: RunStore, benchmark: str, criterion: str) -> RunRecord:
+    return next(r for r in store.records(benchmark=benchmark) if r.plan.criterion == criterion)
+
+
 def test_one_record_per_plan_and_benchmark_with_provenance(atlas: SimilarityAtlas, store: RunStore) -> None:
     plans = sweep_plans(atlas, CRITERIA, [2, 3], 3)
-    report = run_sweep(VLM, atlas, plans, BENCHMARKS, store, scorer=FakeScorer())
+    report = run_sweep(holding(FakeScorer()), atlas, plans, BENCHMARKS, store)
     assert len(report.records) == len(plans) * 2 == len(store.records())
-    assert not report.stopped
     assert {r.run_id: r for r in report.records} == {r.run_id: r for r in store.records()}
-    record = store.records(benchmark="tiny-math", criterion="math_aware")[0]
+    record = record_of(store, "tiny-math", "math_aware")
     assert record.plan.dropped == (1, 2)
     assert record.similarity_dropped == pytest.approx(0.9 + 0.8)
-    assert store.records(benchmark="tiny-general", criterion="math_aware")[0].similarity_dropped == pytest.approx(1.2)
+    assert record_of(store, "tiny-general", "math_aware").similarity_dropped == pytest.approx(1.2)
     assert (record.model, record.device, record.data_hash) == (SPEC, "cpu", "hash-math-10")
     assert (record.version, record.metric, record.origin) == (__version__, "exact_match", "measured")
     assert record.hardware == "cpu"
     assert record.created.endswith("+00:00")
     assert record.complete
-    full = store.records(benchmark="tiny-math", criterion="full")[0]
+    full = record_of(store, "tiny-math", "full")
     assert (full.plan.n_drop, full.similarity_dropped) == (0, 0.0)
     assert store.items("hash-math-10") == BENCHMARKS[0][0]
 
@@ -120,7 +126,7 @@ def test_plans_that_coincide_are_scored_once(atlas: SimilarityAtlas, store: RunS
     plans = sweep_plans(atlas, CRITERIA, [1, 2, 3, 4], 10)
     assert len({p.plan_id for p in plans}) < len(plans)
     scorer = FakeScorer()
-    report = run_sweep(VLM, atlas, plans, BENCHMARKS, store, scorer=scorer)
+    report = run_sweep(holding(scorer), atlas, plans, BENCHMARKS, store)
     assert set(scorer.asked.values()) == {1}
     assert report.scored == len(scorer.asked) == len({p.plan_id for p in plans}) * 17
     by_plan: dict[tuple[str, str], set[tuple[bool | None, ...]]] = {}
@@ -130,13 +136,13 @@ def test_plans_that_coincide_are_scored_once(atlas: SimilarityAtlas, store: RunS
 
 
 def test_a_criterion_added_later_takes_over_what_another_measured(atlas: SimilarityAtlas, store: RunStore) -> None:
-    run_sweep(VLM, atlas, sweep_plans(atlas, ["math_aware"], [2], 0), BENCHMARKS, store, scorer=FakeScorer())
+    run_sweep(holding(FakeScorer()), atlas, sweep_plans(atlas, ["math_aware"], [2], 0), BENCHMARKS, store)
     same = [PruningPlan("tiny", N_LAYERS, (1, 2), "mixed")]
     scorer = FakeScorer()
-    report = run_sweep(VLM, atlas, same, BENCHMARKS, store, scorer=scorer)
+    report = run_sweep(holding(scorer), atlas, same, BENCHMARKS, store)
     assert (report.scored, report.reused) == (0, 17)
     assert not scorer.asked
-    assert store.records(criterion="mixed")[0].complete
+    assert all(r.complete for r in store.records() if r.plan.criterion == "mixed")
 
 
 def test_free_answers_are_asked_for_kept_and_not_asked_for_again(atlas: SimilarityAtlas, store: RunStore) -> None:
@@ -168,7 +174,7 @@ def test_free_answers_are_asked_for_kept_and_not_asked_for_again(atlas: Similari
     free_items = replace(items, metric="number", max_new_tokens=16, domain="of my own")
     plans = sweep_plans(atlas, ["math_aware"], [2], 0)
     for _ in range(2):
-        run_sweep(VLM, atlas, plans, [(free_items, Lazy())], store, chunk=4, scorer=free)
+        run_sweep(holding(free), atlas, plans, [(free_items, Lazy())], store, chunk=4)
     assert asked == [("number", 16, 1)] * 3, "three chunks, once"
     assert opened == list(range(10)), "each picture is opened once, when its chunk is scored"
     for record in store.records(answers=True):
@@ -178,15 +184,8 @@ def test_free_answers_are_asked_for_kept_and_not_asked_for_again(atlas: Similari
         assert not record.plan.n_drop or np.isnan(record.similarity_dropped), "the atlas has no such domain"
     longer, asked[:] = replace(free_items, max_new_tokens=1000, data_hash="longer"), []
     for batch in (1, 4):
-        run_sweep(
-            VLM,
-            atlas,
-            sweep_plans(atlas, ["math_aware"], [batch], 0),
-            [(longer, samples)],
-            store,
-            answer_batch=batch,
-            scorer=free,
-        )
+        plans = sweep_plans(atlas, ["math_aware"], [batch], 0)
+        run_sweep(holding(free), atlas, plans, [(longer, samples)], store, answer_batch=batch)
     assert asked == [("number", 1000, 1)] * 10 + [("number", 1000, 4)] * 10, "a long answer is a piece"
 
 
@@ -209,13 +208,13 @@ def test_an_item_whose_picture_is_damaged_is_left_out_and_the_rest_is_scored(
     plans, seen = sweep_plans(atlas, ["math_aware"], [2], 0), list[tuple[int, int, str]]()
     for scored in (14, 0):
         scorer, damage = FakeScorer(), [(items, Lazy())]
-        report = run_sweep(VLM, atlas, plans, damage, store, chunk=2, scorer=scorer, progress=lambda *a: seen.append(a))
-        assert (report.scored, report.stopped) == (scored, False)
+        report = run_sweep(holding(scorer), atlas, plans, damage, store, chunk=2, progress=lambda *a: seen.append(a))
+        assert report.scored == scored
         assert report.problems == tuple(f"row {i}: the picture is damaged" for i in sorted(damaged))
         assert seen[-1][0] == seen[-1][1], "progress comes to its end"
     assert {r.n_scored for r in store.records()} == {7}
     damaged.clear()
-    assert run_sweep(VLM, atlas, plans, [(items, Lazy())], store, scorer=FakeScorer()).scored == 6
+    assert run_sweep(holding(FakeScorer()), atlas, plans, [(items, Lazy())], store).scored == 6
     assert all(r.complete for r in store.records())
 
 
@@ -230,7 +229,7 @@ def test_long_answers_are_saved_one_by_one(atlas: SimilarityAtlas, store: RunSto
             return FakeScorer()(vlm, plans, part)
 
         free = replace(items, max_new_tokens=tokens)
-        run_sweep(VLM, atlas, sweep_plans(atlas, [], [2], 1), [(free, samples)], store, scorer=scorer)
+        run_sweep(holding(scorer), atlas, sweep_plans(atlas, [], [2], 1), [(free, samples)], store)
         assert asked == sizes
 
 
@@ -241,22 +240,17 @@ def test_a_stopped_sweep_resumes_without_scoring_anything_twice(
     plans = sweep_plans(atlas, CRITERIA, [2, 3], 3)
     scorer = FakeScorer()
     calls = iter(range(1000))
-    first = run_sweep(
-        VLM,
-        atlas,
-        plans,
-        BENCHMARKS,
-        store,
-        chunk=4,
-        scorer=scorer,
-        should_stop=lambda: next(calls) >= calls_until_stop,
-    )
-    assert first.stopped
-    assert first.scored == sum(scorer.asked.values())
-    assert sum(r.n_scored for r in store.records()) >= first.scored
-    second = run_sweep(VLM, atlas, plans, BENCHMARKS, store, chunk=3, scorer=scorer)
-    assert not second.stopped
-    assert second.reused == first.scored
+
+    def stop(*_: Any) -> None:  # the command line hears Ctrl-C where progress is reported
+        if next(calls) >= calls_until_stop:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_sweep(holding(scorer), atlas, plans, BENCHMARKS, store, chunk=4, progress=stop)
+    distinct = {(p.plan_id, i) for r in store.records() for p in [r.plan] for i in r.outcomes}
+    scorer.asked = Counter(dict.fromkeys(distinct, 1))  # what the stop cut off is not saved, and scored again
+    second = run_sweep(holding(scorer), atlas, plans, BENCHMARKS, store, chunk=3)
+    assert second.reused == len(distinct)
     assert set(scorer.asked.values()) == {1}
     pd.testing.assert_frame_equal(table(store.records()), undisturbed(atlas, tmp_path, plans))
 
@@ -271,19 +265,19 @@ def test_a_kill_loses_the_chunk_in_flight_only(atlas: SimilarityAtlas, store: Ru
         return scorer(*args, **kwargs)
 
     with pytest.raises(KeyboardInterrupt):
-        run_sweep(VLM, atlas, plans, BENCHMARKS, store, chunk=4, scorer=killed)
+        run_sweep(holding(killed), atlas, plans, BENCHMARKS, store, chunk=4)
     assert {r.n_scored for r in store.records(benchmark="tiny-math")} == {8}
-    run_sweep(VLM, atlas, plans, BENCHMARKS, store, chunk=4, scorer=scorer)
+    run_sweep(holding(scorer), atlas, plans, BENCHMARKS, store, chunk=4)
     assert set(scorer.asked.values()) == {1}
     pd.testing.assert_frame_equal(table(store.records()), undisturbed(atlas, tmp_path, plans))
 
 
 def test_a_finished_sweep_run_again_scores_nothing_and_changes_nothing(atlas: SimilarityAtlas, store: RunStore) -> None:
     plans = sweep_plans(atlas, CRITERIA, [2], 2)
-    run_sweep(VLM, atlas, plans, BENCHMARKS, store, scorer=FakeScorer())
+    run_sweep(holding(FakeScorer()), atlas, plans, BENCHMARKS, store)
     before = store.records()
     scorer = FakeScorer()
-    report = run_sweep(VLM, atlas, plans, BENCHMARKS, store, scorer=scorer)
+    report = run_sweep(holding(scorer), atlas, plans, BENCHMARKS, store)
     assert (report.scored, len(scorer.asked)) == (0, 0)
     assert store.records() == before
 
@@ -292,20 +286,20 @@ def test_more_items_score_only_themselves(atlas: SimilarityAtlas, store: RunStor
     """A longer draw begins with the shorter one; an item that was changed since is another one."""
     plans, scorer = sweep_plans(atlas, ["uniform"], [2], 0), FakeScorer()
     for n in (4, 10):
-        run_sweep(VLM, atlas, plans, [make_benchmark("math", n)], store, scorer=scorer)
+        run_sweep(holding(scorer), atlas, plans, [make_benchmark("math", n)], store)
     assert set(scorer.asked.values()) == {1} and len(scorer.asked) == 20
     items, samples = make_benchmark("math", 10)
     asked = (replace(items.items[0], question="How many now?"), *items.items[1:])
-    again = run_sweep(VLM, atlas, plans, [(replace(items, data_hash="h", items=asked), samples)], store, scorer=scorer)
+    again = run_sweep(holding(scorer), atlas, plans, [(replace(items, data_hash="h", items=asked), samples)], store)
     assert (again.scored, again.reused) == (2, 18)
 
 
 def test_a_new_calibration_says_anew_how_similar_dropped_layers_are(atlas: SimilarityAtlas, store: RunStore) -> None:
     """Else the ensemble's rank effect would mix two calibrations."""
     plans, scorer = sweep_plans(atlas, [], [2], 4), FakeScorer()
-    run_sweep(VLM, atlas, plans[:3], BENCHMARKS, store, scorer=scorer)
+    run_sweep(holding(scorer), atlas, plans[:3], BENCHMARKS, store)
     other = replace(atlas, values=atlas.values / 2)
-    run_sweep(VLM, other, plans, BENCHMARKS, store, scorer=scorer)
+    run_sweep(holding(scorer), other, plans, BENCHMARKS, store)
     assert set(scorer.asked.values()) == {1}
     for r in store.records():
         assert r.similarity_dropped == pytest.approx(float(other.mean(r.domain)[list(r.plan.dropped)].sum()))
@@ -314,20 +308,20 @@ def test_a_new_calibration_says_anew_how_similar_dropped_layers_are(atlas: Simil
 def test_new_plans_score_only_themselves(atlas: SimilarityAtlas, store: RunStore) -> None:
     scorer = FakeScorer()
     for n_random in (2, 5):
-        run_sweep(VLM, atlas, sweep_plans(atlas, CRITERIA, [3], n_random), BENCHMARKS, store, scorer=scorer)
+        run_sweep(holding(scorer), atlas, sweep_plans(atlas, CRITERIA, [3], n_random), BENCHMARKS, store)
     assert set(scorer.asked.values()) == {1}
 
 
 def test_another_revision_of_the_model_is_measured_anew(atlas: SimilarityAtlas, store: RunStore) -> None:
     plans = sweep_plans(atlas, ["uniform"], [2], 0)
-    run_sweep(VLM, atlas, plans, BENCHMARKS, store, scorer=FakeScorer())
+    run_sweep(holding(FakeScorer()), atlas, plans, BENCHMARKS, store)
     newer: Any = SimpleNamespace(spec=replace(SPEC, revision="rev2"))
     with pytest.raises(CalibrationError, match="core calibrate"):
-        run_sweep(newer, atlas, plans, BENCHMARKS, store, scorer=FakeScorer())
-    report = run_sweep(newer, replace(atlas, revision="rev2"), plans, BENCHMARKS, store, scorer=FakeScorer())
+        run_sweep(LocalExecutor(newer, FakeScorer()), atlas, plans, BENCHMARKS, store)
+    report = run_sweep(LocalExecutor(newer, FakeScorer()), replace(atlas, revision="rev2"), plans, BENCHMARKS, store)
     assert report.reused == 0
     with pytest.raises(PlanError, match="plan it again"):
-        run_sweep(VLM, atlas, [PruningPlan("other", N_LAYERS, (1,))], BENCHMARKS, store, scorer=FakeScorer())
+        run_sweep(holding(FakeScorer()), atlas, [PruningPlan("other", N_LAYERS, (1,))], BENCHMARKS, store)
 
 
 def test_one_plan_without_a_finite_loss_is_scored_all_the_same(atlas: SimilarityAtlas, store: RunStore) -> None:
@@ -339,7 +333,7 @@ def test_one_plan_without_a_finite_loss_is_scored_all_the_same(atlas: Similarity
         scores.correct[-1] = False
         return scores
 
-    report = run_sweep(VLM, atlas, sweep_plans(atlas, ["uniform"], [2], 0), BENCHMARKS, store, scorer=scorer)
+    report = run_sweep(holding(scorer), atlas, sweep_plans(atlas, ["uniform"], [2], 0), BENCHMARKS, store)
     assert all(r.complete for r in report.records)
 
 
@@ -351,16 +345,16 @@ def test_a_plan_alone_without_a_finite_loss_is_scored_all_the_same(atlas: Simila
         scores.gold_nll[:] = np.nan
         return scores
 
-    report = run_sweep(VLM, atlas, [PruningPlan("tiny", N_LAYERS, (1, 2))], BENCHMARKS, store, scorer=scorer)
-    assert (report.scored, report.stopped) == (17, False)
-    again = run_sweep(VLM, atlas, [PruningPlan("tiny", N_LAYERS, (1, 2))], BENCHMARKS, store, scorer=scorer)
+    report = run_sweep(holding(scorer), atlas, [PruningPlan("tiny", N_LAYERS, (1, 2))], BENCHMARKS, store)
+    assert report.scored == 17
+    again = run_sweep(holding(scorer), atlas, [PruningPlan("tiny", N_LAYERS, (1, 2))], BENCHMARKS, store)
     assert (again.scored, again.reused) == (0, 17)
 
 
 def test_progress_counts_outcomes_to_the_end(atlas: SimilarityAtlas, store: RunStore) -> None:
     seen: list[tuple[int, int, str]] = []
     plans = sweep_plans(atlas, CRITERIA, [2, 3], 2)
-    run_sweep(VLM, atlas, plans, BENCHMARKS, store, chunk=4, scorer=FakeScorer(), progress=lambda *a: seen.append(a))
+    run_sweep(holding(FakeScorer()), atlas, plans, BENCHMARKS, store, chunk=4, progress=lambda *a: seen.append(a))
     total = len({p.plan_id for p in plans}) * 17
     assert {t for _, t, _ in seen} == {total}
     assert [d for d, _, _ in seen] == sorted(d for d, _, _ in seen)

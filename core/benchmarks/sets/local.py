@@ -23,7 +23,6 @@ from core.scenes.samples import DOMAINS
 from core.scoring.judging import METRICS
 
 MAX_TABLE = 256 * 2**20  # bytes of a JSON Lines file, which is read whole
-TEXTS = ("question", "answer", "task", "domain", "metric", "image")
 
 
 @benchmark(

@@ -13,7 +13,7 @@ from core.analysis.tables import label
 from core.records.answers import Answer, TokenEvent, first_divergence
 from core.records.plan import PruningPlan
 from core.records.samples import Sample
-from core.scoring.judging import failure_kind, score_answer
+from core.scoring.judging import judge_answer
 
 if TYPE_CHECKING:
     from core.vlm.divergence import Divergence
@@ -47,8 +47,7 @@ class Verdict:
 
 def judge(answer: Answer, sample: Sample) -> Verdict:
     """Is the answer right by the sample's metric, by which rule, and if not, how does it fail?"""
-    kind = failure_kind(answer, sample.gold, sample.metric)
-    score = score_answer(answer.text, sample.gold, sample.metric)
+    score, kind = judge_answer(answer, sample.gold, sample.metric)
     if not kind:
         return Verdict(True, f"correct: {score.rule}")
     how = "the right text, but it did not end by itself" if score.correct else score.rule
