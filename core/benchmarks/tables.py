@@ -48,7 +48,7 @@ def check_columns(schema: "pa.Schema", columns: Mapping[str, str], of: str) -> N
     Args:
         schema: of a table.
         columns: name -> type, several joined by "|".
-        of: what the table is called in messages.
+        of: the table's name in messages.
     Raises:
         SampleError: a column is missing, or of another type.
     """
@@ -91,11 +91,10 @@ def open_table(benchmark: Benchmark, source: Source) -> "datasets.Dataset":
 
 
 def stream_rows(benchmark: Benchmark, source: Source, seed: int) -> Iterator[Row]:
-    """The rows of a source and where they are, in an order of the seed, read as they are asked for.
+    """The rows of a source and where they are, in an order that the seed gives, read lazily.
 
-    The files come in an order of the seed and rows are shuffled within `SHUFFLE_BUFFER`, so that some rows of a large
-    dataset can be drawn without fetching the rest, nor the columns that nobody reads. They come from few of its files,
-    the same wherever the files lie.
+    The seed orders the files, and rows are shuffled within `SHUFFLE_BUFFER`, so that some rows of a large dataset can
+    be drawn without fetching its other files or columns. The order does not depend on where the files are.
 
     Raises:
         SampleError: the files are damaged, or their columns are others.
