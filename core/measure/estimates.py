@@ -59,7 +59,7 @@ class Assumptions:
 
 
 @dataclass(frozen=True)
-class Row:
+class BenchmarkHours:
     """What one benchmark takes. FLOPs and tokens are of all items and plans; `answer_tokens` is of one answer."""
 
     benchmark: str
@@ -90,7 +90,7 @@ class Estimate:
 
     gpu: Gpu
     assumptions: Assumptions
-    rows: tuple[Row, ...]
+    rows: tuple[BenchmarkHours, ...]
     plans: int
     trie_nodes: int
     layers: int
@@ -170,7 +170,7 @@ class _Counting:
             calibration_hours=seconds / 3600,
         )
 
-    def _row(self, work: Work) -> Row:
+    def _row(self, work: Work) -> BenchmarkHours:
         prompt = self._prompt(work)
         forced = prompt + self.given.gold_tokens
         answer = min(self.given.answer_tokens or work.max_new_tokens, work.max_new_tokens)
@@ -182,7 +182,7 @@ class _Counting:
         flops = outside + sum(self._layer(i, tokens) for tokens in (prompt, forced) for i in self.nodes)
         steps = answer - 1  # the first token comes out of the prefill
         decode = steps * sum(self._step_s(plan, work, answer) for plan in self.plans) if steps else 0.0
-        return Row(
+        return BenchmarkHours(
             benchmark=work.benchmark,
             items=work.items,
             prompt_tokens=prompt,
