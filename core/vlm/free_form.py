@@ -1,5 +1,4 @@
-"""Free-form answers of many plans: the prompt's prefill is shared along the trie, then they are decoded,
-several in step if asked."""
+"""Free answers of many plans: the prompt's prefill is shared along the trie, then several answers decode in step."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ from core.vlm.tape import Tail
 
 @dataclass(frozen=True)
 class PlanAnswer:
-    """What a plan said. `stopped` is end | length."""
+    """A plan's answer. `stopped` is end | length."""
 
     token_ids: tuple[int, ...]
     text: str
@@ -39,8 +38,8 @@ class PlanAnswers:
     """Free-form answers of P plans to S samples.
 
     Attributes:
-        answers: by plan and sample; None where a stop came first.
-        layer_passes: decoder layer calls made for prompts, whose batches count once; decoding comes on top.
+        answers: by plan and sample; None if a stop came first.
+        layer_passes: decoder layer calls for prompts, one per batch, without decoding.
     """
 
     plans: tuple[PruningPlan, ...]
@@ -61,12 +60,12 @@ def answer_plans(
 ) -> PlanAnswers:
     """Each plan's answer to each sample's question, the same as `core.vlm.generation.answer` gives.
 
-    A family whose layers are not handed a cache makes each plan's prefill by itself.
+    If a family's layers are not called with a cache, each plan's prefill is computed on its own.
 
     Args:
-        at_once: answers that are written in step, at most: those of all plans to a sample, and to as many samples as
-            there is room for. Halved whenever memory runs out. In half precision a row of a batch may round otherwise
-            than alone, so that a near tie can fall the other way.
+        at_once: answers decoded in step, at most: those of all plans to a sample, and to as many samples as there is
+            room for. Halved whenever memory runs out. In half precision a row of a batch may round differently than
+            alone, so that a near tie can be decided the other way.
         progress: called with (samples done, samples in all).
         should_stop: asked at each prompt and token; samples that not every plan has answered are left out.
     Raises:
@@ -90,14 +89,14 @@ def answer_plans(
         except (RuntimeError, MemoryError) as error:
             if not out_of_memory(error):
                 raise
-            at_once = min(at_once, len(rows) * len(distinct))  # what it was, for less to be tried now
+            at_once = min(at_once, len(rows) * len(distinct))  # what was tried, which is halved below
             if at_once == 1:
                 raise MemoryLimitError(
                     "not even one answer at a time fits: free some memory, or load the model in a smaller dtype or on "
                     "a larger device"
                 ) from error
         if found is None:
-            # here, not in the except clause: the error holds on to what the failed attempt had allocated
+            # here, not in the except clause: the error keeps what the failed attempt had allocated
             release()
             at_once //= 2
             waiting.append(rows)
@@ -125,7 +124,7 @@ def _answers(
     at_once: int,
     stop: Callable[[], bool],
 ) -> tuple[dict[tuple[Kept, int], PlanAnswer], int]:
-    """(What each plan said to each sample, layer calls over the prompts); incomplete if a stop came before.
+    """(Each plan's answer to each sample, layer calls over the prompts); incomplete after a stop.
 
     Args:
         at_once: plans in step.
@@ -140,7 +139,7 @@ def _answers(
             chosen.append(plans[number])
             ready.append(prefill)
             passes += prefill.layer_passes
-            del prefill  # whoever decodes takes its cache apart: nobody else may hold it
+            del prefill  # hold no reference to its cache: InStep frees it
             if stop():
                 return said, passes
         if not chosen:
@@ -166,17 +165,17 @@ def score_samples(
     progress: Progress | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> PlanScores:
-    """Outcomes of every plan on every sample, as a benchmark asks for them: the scorer of sweeps.
+    """Outcomes of every plan on every sample, by the benchmark's metric: the scorer of sweeps.
 
     Args:
         metric: of `core.scoring.judging`.
-        max_new_tokens: answers are written greedily, up to so many tokens, and judged by the metric; 0: exact match
-            with the gold answer teacher-forced (`score_plans`), which needs no decoding.
-        answer_batch: answers that are written at once (`answer_plans`).
+        max_new_tokens: limit of free answers, decoded greedily and judged by the metric; 0: exact match with the gold
+            answer teacher-forced (`score_plans`), which needs no decoding.
+        answer_batch: answers decoded at once (`answer_plans`).
         memory_bytes: what teacher forcing may take on top of the model.
     Returns:
-        Outcomes, with the answers if they were written; the gold NLL is teacher-forced either way. Samples that a stop
-        came before have NaN.
+        Outcomes, with the answers if they are free; the gold NLL is teacher-forced either way, and NaN for samples that
+        were not reached before a stop.
     """
     if not max_new_tokens:
         return score_plans(vlm, plans, samples, memory_bytes=memory_bytes, progress=progress, should_stop=should_stop)
