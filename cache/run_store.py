@@ -84,6 +84,9 @@ class RunStore:
                 "Strata, or export the runs with the version that wrote them and import them here"
             )
 
+    def __repr__(self) -> str:
+        return f"RunStore({str(self.path)!r})"
+
     # -------------------------------------------------------------------------------------------- records
 
     def put(self, record: "RunRecord") -> None:

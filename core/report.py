@@ -1,14 +1,12 @@
-"""A model's runs as one HTML file with the charts of the pages: `python -m core.report MODEL FILE`.
+"""A model's runs as one HTML file with the charts of the pages.
 
 For a static Space, a mail, or a machine without Strata. Vega, Vega-Lite and Vega-Embed (BSD licences) are written into
 the file by vl-convert: it asks for nothing else. `python -m core report` calls it.
 """
 
 import html
-import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -18,7 +16,7 @@ from core.analysis import tables
 from core.charts import layers as layer_charts
 from core.charts import scores as score_charts
 from core.charts import style
-from core.errors import CalibrationError, StoreError, StrataError
+from core.errors import CalibrationError, StoreError
 from core.library import finding
 from core.library.run_view import RunView
 from core.records.runs import RunRecord
@@ -137,11 +135,3 @@ def _section(
         notes="\n".join(f'<p class="note">{html.escape(n)}</p>' for n in notes if n),
         table=table.to_html(index=False, border=0, float_format="{:.3f}".format),
     )
-
-
-if __name__ == "__main__":
-    try:
-        Path(sys.argv[2]).write_text(build_report(sys.argv[1]), encoding="utf-8")
-    except StrataError as error:
-        sys.stderr.write(f"{error}\n")
-        sys.exit(2)

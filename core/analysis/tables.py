@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from core.analysis import comparisons
+from core.analysis.regime_map import RegimeMap
 from core.analysis.regime_map import as_ranges as as_ranges
 from core.analysis.statistics import stratified_wilson
 from core.records.references import ReferenceScore
@@ -291,12 +292,12 @@ def p_text(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def evidence_table(budgets: Iterable[tuple[int, str, Mapping[str, Any]]]) -> pd.DataFrame:
+def evidence_table(found: RegimeMap | None) -> pd.DataFrame:
     """Regimes as a table: n_drop, label, and the evidence with each interval spread over value, low and high."""
     rows = []
-    for n_drop, regime, evidence in budgets:
-        row: dict[str, Any] = {"n_drop": n_drop, "label": regime}
-        for name, value in evidence.items():
+    for budget in found.budgets if found else ():
+        row: dict[str, Any] = {"n_drop": budget.n_drop, "label": budget.label}
+        for name, value in budget.evidence.items():
             if isinstance(value, Mapping):
                 row |= {name: value["value"], f"{name}_low": value["low"], f"{name}_high": value["high"]}
             else:

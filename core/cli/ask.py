@@ -1,7 +1,7 @@
 """The command `ask`: a question about a picture, on the full model or on a pruned view."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -9,9 +9,6 @@ from core.benchmarks.images import open_image
 from core.cli.shared import DeviceOption, JsonOption, ModelOption, chosen_plan, err, load_model, out, print_json
 from core.errors import PlanError
 from core.records.plan import PruningPlan
-
-if TYPE_CHECKING:
-    pass
 
 
 def ask(
@@ -52,7 +49,3 @@ def ask(
         f"{result.tokens} tokens · first after {result.ttft_s * 1000:.0f} ms · {result.tokens_per_s:.0f} tokens/s",
         style="dim",
     )
-
-
-def register(app: typer.Typer) -> None:
-    app.command()(ask)

@@ -1,14 +1,11 @@
 """The command `bench`: speed as ratios to reference ways."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.table import Table
 
 from core.cli.shared import DeviceOption, JsonOption, ModelOption, load_model, out, print_json, progress_bar
-
-if TYPE_CHECKING:
-    pass
 
 
 def bench(
@@ -43,7 +40,3 @@ def bench(
         times = (f"{row['ours_s'] * 1000:.1f} ms", f"{row['reference_s'] * 1000:.1f} ms", f"{row['ratio']:.2f}")
         table.add_row(row["name"], *times, "yes" if row["agree"] else "NO", row["reference"])
     out.print(table)
-
-
-def register(app: typer.Typer) -> None:
-    app.command()(bench)

@@ -3,15 +3,10 @@
 from dataclasses import asdict
 from typing import Any
 
-import typer
 from rich.table import Table
 
 from core.benchmarks import Benchmark, list_benchmarks
 from core.cli.shared import JsonOption, out, print_json
-
-
-def register(app: typer.Typer) -> None:
-    app.command()(benchmarks)
 
 
 def benchmarks(as_json: JsonOption = False) -> None:

@@ -5,7 +5,7 @@ import sys
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -24,10 +24,6 @@ from core.cli.shared import (
 from core.errors import PlanError
 from core.library.run_view import RunView
 from core.records.plan import PruningPlan
-
-if TYPE_CHECKING:
-    pass
-
 
 EXPORT_FORMATS = ("folder", "mergekit", "snippet", "plan")
 
@@ -120,7 +116,3 @@ def _export_text(plan: PruningPlan, model: str, form: str, target: Path | None, 
         err.print(f"{form} in {target}", markup=False, highlight=False)
     else:
         sys.stdout.write(text)
-
-
-def register(app: typer.Typer) -> None:
-    app.command()(export)

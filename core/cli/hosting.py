@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -35,11 +34,6 @@ NEEDED = ("streamlit", "altair", "numpy", "pandas", "pyarrow", "PIL", "diskcache
 RECORDED_CRITERIA, RECORDED_BUDGETS = ("math_aware", "non_math_aware", "mixed", "deepest"), (4, 6, 8)
 
 
-def register(app: typer.Typer) -> None:
-    for command in (doctor, record, report):
-        app.command()(command)
-
-
 def check_up() -> dict[str, Any]:
     """What runs on this machine: checks with what was found and how to mend it; "ready": the pages can be served."""
     checks: list[dict[str, Any]] = []
@@ -48,7 +42,8 @@ def check_up() -> dict[str, Any]:
         checks.append({"name": name, "ok": ok, "found": found, "fix": "" if ok else fix, "needed": needed})
 
     version = sys.version_info
-    check("Python", version[:2] == (3, 11), f"{version[0]}.{version[1]}.{version[2]}", "install Python 3.11")
+    known = (3, 11) <= version[:2] <= (3, 13)
+    check("Python", known, f"{version[0]}.{version[1]}.{version[2]}", "install Python 3.11, 3.12 or 3.13")
     lacking = [name for name in NEEDED if find_spec(name) is None]
     install = "pip install -r requirements-viewer.txt"
     check("pages", not lacking, f"missing: {', '.join(lacking)}" if lacking else "all packages", install, needed=True)
@@ -163,10 +158,11 @@ def report(
         path.touch()
     except OSError as error:
         raise StoreError(f"cannot write to {out_dir}: {error.strerror}; give another folder with --out") from error
-    # its charts are those of the pages, which the library does not know
-    command = [sys.executable, "-m", "core.report", model, str(path)]
-    done = subprocess.run(command, cwd=settings.ROOT, capture_output=True, text=True, check=False)
-    if done.returncode:
+    from core.report import build_report
+
+    try:
+        path.write_text(build_report(model), encoding="utf-8")
+    except StrataError:
         path.unlink()
-        raise StrataError((done.stderr.strip() or "the report could not be built").splitlines()[-1])
+        raise
     typer.echo(f"{path} ({path.stat().st_size / 1e6:.1f} MB)", err=True)

@@ -35,7 +35,21 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
-for group in (models, ask, plans, exports, sweeps, regimes, runs, benchmarks, recipes, tiny, hosting, bench):
+for command in (
+    *(
+        models.models,
+        ask.ask,
+        plans.calibrate,
+        plans.plan,
+        exports.export,
+        sweeps.sweep,
+        sweeps.search,
+        regimes.regimes,
+    ),
+    *(benchmarks.benchmarks, recipes.recipes, hosting.doctor, hosting.record, hosting.report, bench.bench),
+):
+    app.command()(command)
+for group in (runs, tiny):
     group.register(app)
 
 

@@ -1,14 +1,8 @@
 """The command `models`: known models and where they would run."""
 
-from typing import TYPE_CHECKING
-
-import typer
 from rich.table import Table
 
 from core.cli.shared import JsonOption, err, out, print_json
-
-if TYPE_CHECKING:
-    pass
 
 
 def models(as_json: JsonOption = False) -> None:
@@ -37,7 +31,3 @@ def models(as_json: JsonOption = False) -> None:
     out.print(table)
     for name, why in skipped.items():
         err.print(f"{name}: {why}", markup=False, highlight=False)
-
-
-def register(app: typer.Typer) -> None:
-    app.command()(models)

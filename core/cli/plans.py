@@ -4,7 +4,7 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.table import Table
@@ -24,16 +24,11 @@ from core.cli.shared import (
     progress_bar,
 )
 from core.library import finding
+from core.measure.calibration import N_SAMPLES, draw_calibration
 from core.measure.recipes import get_recipe
 from core.pruning import list_criteria
 from core.records.samples import Sample
-from core.scenes.samples import DOMAINS, draw_samples
-
-if TYPE_CHECKING:
-    pass
-
-
-N_SAMPLES = 128  # calibration samples of a domain
+from core.scenes.samples import DOMAINS
 
 
 def calibrate(
@@ -59,13 +54,8 @@ def calibrate(
     Other domains and a greedy order calibrated before stay in it, as long as the model's weights are the same.
     """
     from core.benchmarks import load_benchmark
-    from core.errors import CalibrationError, suggest
-    from core.scenes.questions import domain_tasks
+    from core.errors import CalibrationError
 
-    names = names_in(domains)
-    for name in names or [""]:
-        if name not in DOMAINS:
-            raise CalibrationError(f"unknown domain '{name}': {suggest(name, DOMAINS)}")
     wanted = {b: samples or N_SAMPLES for b in names_in(benchmarks)}
     if recipe and not wanted:
         wanted = {b: samples or n for b, n in get_recipe(recipe).calibration}
@@ -74,7 +64,7 @@ def calibrate(
         items, found = load_benchmark(benchmark, limit=n, seed=seed, part="calibration")
         drawn.setdefault(items.domain, []).extend(found)
     if not wanted:
-        drawn = {d: draw_samples("calibration", seed, samples or N_SAMPLES, domain_tasks(d)) for d in names}
+        drawn = dict(draw_calibration(names_in(domains), samples or N_SAMPLES, seed))
     names = list(drawn)
     vlm = load_model(model, device)
     from core.measure.greedy import greedy_orders
@@ -135,8 +125,3 @@ def plan(
     out.print(
         f"{strip}  drops {', '.join(map(str, chosen.dropped))} of layers 0 to {chosen.n_layers - 1}", highlight=False
     )
-
-
-def register(app: typer.Typer) -> None:
-    app.command()(calibrate)
-    app.command()(plan)

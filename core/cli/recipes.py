@@ -23,10 +23,6 @@ USUAL_MODEL = "Qwen/Qwen3-VL-4B-Instruct"
 USUAL_IMAGE_TOKENS = 1024  # of a model whose processor is not known here
 
 
-def register(app: typer.Typer) -> None:
-    app.command()(recipes)
-
-
 def recipes(
     name: Annotated[str, typer.Argument(help="A recipe; all of them by default.")] = "",
     model: Annotated[

@@ -52,7 +52,3 @@ def regimes(
         out.print(f"Left out: {left_out}.\n", markup=False, highlight=False)
     for budget in found.budgets:
         out.print(found.explain(budget.n_drop), markup=False, highlight=False)
-
-
-def register(app: typer.Typer) -> None:
-    app.command()(regimes)

@@ -22,18 +22,14 @@ from core.cli.shared import (
     print_json,
     progress_bar,
 )
-from core.errors import PlanError, StrataError
+from core.errors import PlanError
 from core.library import finding
 from core.measure.recipes import get_recipe
-from core.pruning import list_criteria
-from core.records.plan import parse_budget, protected_layers
+from core.records.plan import parse_budget
 from core.scenes.samples import DOMAINS
 
 if TYPE_CHECKING:
     from core.measure.executors import Scorer
-
-
-MOST_DROPPED = 12  # layers, in a sweep that names no budgets
 
 
 def parse_budgets(text: str) -> list[int]:
@@ -107,57 +103,51 @@ def sweep(
     as_json: JsonOption = False,
 ) -> None:
     """Score plans of every criterion and random ones on benchmarks, item by item; run again to resume."""
-    from cache import RunStore
     from core.errors import CalibrationError, ExecutorError, suggest
     from core.measure.executors import EXECUTORS, LocalExecutor, RayExecutor
-    from core.measure.sweep import EMBEDDED, N_PER_DOMAIN, N_RANDOM, find_benchmarks, run_sweep, sweep_plans
+    from core.measure.sweep import run_sweep
+    from core.measure.whole_sweep import plan_sweep
 
     if executor not in EXECUTORS:
         raise ExecutorError(f"unknown executor '{executor}': {suggest(executor, EXECUTORS)}")
     chosen = get_recipe(recipe) if recipe else None
-    wanted = {name: limit or N_PER_DOMAIN for name in names_in(benchmarks)}
-    if not wanted:
-        given = chosen.benchmarks if chosen else [(name, N_PER_DOMAIN) for name in EMBEDDED]
-        wanted = {name: limit or most for name, most in given}
     try:
         similarities = load_atlas(model, atlas)
     except CalibrationError as error:
         raise CalibrationError(f"{error} --recipe {recipe}" if recipe and not atlas else str(error)) from error
-    names = names_in(criteria) or (list(chosen.criteria) if chosen else [c.name for c in list_criteria()])
-    if random is None:
-        random = chosen.n_random if chosen else N_RANDOM
-    n_protected = len(protected_layers(similarities.n_layers, similarities.structural))
-    if budgets:
-        counts = parse_budgets(budgets)
-    elif chosen:
-        counts = chosen.budgets(similarities.n_layers, n_protected)
-    else:
-        counts = list(range(1, 1 + min(MOST_DROPPED, similarities.n_layers - n_protected)))
-    skipped: list[str] = []
-    why: dict[str, str] = {}  # of each criterion, at the first budget it was left out
-
-    def skip(name: str, n_drop: int, error: StrataError) -> None:
-        skipped.append(f"{name} at {n_drop}")
-        why.setdefault(name, str(error))
-
-    plans = sweep_plans(similarities, names, counts, random, on_skip=skip)
-    found = find_benchmarks(wanted, seed=seed, part=part)
+    work = plan_sweep(
+        similarities,
+        names_in(criteria),
+        parse_budgets(budgets) if budgets else (),
+        random,
+        names_in(benchmarks),
+        limit=limit,
+        part=part,
+        seed=seed,
+        recipe=chosen,
+    )
     with (
-        RunStore(store or finding.user_runs_path()) as runs,
+        finding.open_runs(store) as runs,
         progress_bar("loading the model") as bar,
         RayExecutor(model, workers=workers, address=ray_address, scorer=_scorer(memory), device=device)
         if executor == "ray"
         else LocalExecutor(load_model(model, device), _scorer(memory)) as scoring,
     ):
-        report = run_sweep(scoring, similarities, plans, found, runs, answer_batch=answer_batch, progress=bar)
+        report = run_sweep(
+            scoring, similarities, work.plans, work.benchmarks, runs, answer_batch=answer_batch, progress=bar
+        )
+    skipped = [f"{name} at {n_drop}" for name, n_drop, _ in work.skipped]
     if skipped:
+        why: dict[str, str] = {}  # of each criterion, at the first budget it was left out
+        for name, _, reason in work.skipped:
+            why.setdefault(name, reason)
         reasons = "; ".join(why.values())
         err.print(f"not possible, left out: {', '.join(skipped)} ({reasons})", markup=False, highlight=False)
     for line in report.problems:
         err.print(f"left out: {line}", markup=False, highlight=False, soft_wrap=True, style="yellow")
     summary = {
         "model": scoring.spec.model_id,
-        "plans": len(plans),
+        "plans": len(work.plans),
         "records": len(report.records),
         "outcomes_scored": report.scored,
         "outcomes_reused": report.reused,
@@ -169,7 +159,7 @@ def sweep(
         scores = [run_row(r) for r in report.records]
         print_json({**summary, "scores": scores})
         return
-    for items, _ in found:
+    for items in report.items:
         rows = [r for r in report.records if r.benchmark == items.benchmark]
         columns = sorted({r.plan.n_drop for r in rows})
         metric, n = items.metric.replace("_", " "), max((r.n_scored for r in rows), default=0)
@@ -250,8 +240,3 @@ def search(
         highlight=False,
         soft_wrap=True,
     )
-
-
-def register(app: typer.Typer) -> None:
-    app.command()(sweep)
-    app.command()(search)

@@ -2,16 +2,13 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.table import Table
 
 from core.cli.shared import DeviceOption, JsonOption, ModelOption, err, load_model, out, print_json, progress_bar
 from core.scenes.samples import draw_samples
-
-if TYPE_CHECKING:
-    pass
 
 
 def tiny_train(

@@ -14,7 +14,7 @@ from core.records.items import ItemSet
 from core.scenes.samples import alternate
 
 if TYPE_CHECKING:
-    pass
+    from cache import RunStore
 
 
 def model_slug(model_id: str) -> str:
@@ -51,6 +51,17 @@ def user_runs_path() -> Path:
 def user_trials_path() -> Path:
     """Validation runs of searches, which no chart shows."""
     return settings.data_dir() / "trials"
+
+
+def open_runs(path: Path | str | None = None) -> "RunStore":
+    """A run store, by default the user's own; made if there is none. Close it, or use it in a `with`.
+
+    Raises:
+        StoreError: the folder cannot be written, or holds something else.
+    """
+    from cache import RunStore
+
+    return RunStore(path or user_runs_path())
 
 
 def known_depth(model_id: str) -> int:

@@ -176,6 +176,13 @@ class RunView:
         shown = {r.origin for r in self.setting}
         return [r for r in self.every if r.origin != "measured" and r.origin not in shown]
 
+    def references(self, domain: str, measure: str = "score") -> "pd.DataFrame":
+        """Imported and published scores of a domain, to stand beside the runs that count."""
+        from core.analysis.tables import reference_points
+
+        figures = [f for f in self.sources.figures if f.model_id == self.model_id]
+        return reference_points(self.foreign, domain, measure, figures)
+
     def measured_as(self, criterion: str, n_drop: int) -> PruningPlan | None:
         """The plan that was measured under a criterion at a budget."""
         return next((r.plan for r in self.records if (r.plan.criterion, r.plan.n_drop) == (criterion, n_drop)), None)

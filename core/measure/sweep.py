@@ -42,6 +42,7 @@ EMBEDDED = {f"tiny-{domain}": domain for domain in DOMAINS}  # benchmarks drawn 
 Benchmark = tuple[ItemSet, Sequence[Sample]]  # in the same order; the samples may open their pictures when asked for
 Progress = Callable[[int, int, str], None]
 """Called with (outcomes done, outcomes to do, what is being scored); an outcome is one distinct plan on one item."""
+Skipped = tuple[str, int, str]  # (criterion, budget, why): a criterion that could not choose a plan there
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,8 @@ class SweepReport:
 
     Attributes:
         problems: a line for each item whose picture cannot be used; it is left out until the next sweep tries again.
+        items: the items of each benchmark.
+        skipped: criteria that could not choose a plan.
     """
 
     records: tuple[RunRecord, ...] = field(repr=False)
@@ -58,6 +61,8 @@ class SweepReport:
     stopped: bool
     seconds: float
     problems: tuple[str, ...] = ()
+    items: tuple[ItemSet, ...] = field(default=(), repr=False)
+    skipped: tuple[Skipped, ...] = ()
 
 
 def benchmark_items(
@@ -202,7 +207,8 @@ def run_sweep(
         report(piece, 0)
     records = tuple(r for w in works for r in w.records())
     problems = tuple(line for w in works for line in w.problems.values())
-    return SweepReport(records, done, reused, done + left_out < total, time.monotonic() - started, problems)
+    items = tuple(found for found, _ in benchmarks)
+    return SweepReport(records, done, reused, done + left_out < total, time.monotonic() - started, problems, items)
 
 
 def free_chunk(max_new_tokens: int) -> int:

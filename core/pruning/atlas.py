@@ -102,6 +102,11 @@ class SimilarityAtlas:
                 f"damaged atlas: values {self.values.shape} where {expected} is due; calibrate again"
             )
 
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{d} n={len(self.rows(d))}" for d in self.domains)
+        made = f"; {self.created}, {self.device}" if self.created else ""
+        return f"SimilarityAtlas({self.model_id!r} at {self.revision[:10]}, {self.n_layers} layers: {counts}{made})"
+
     # -------------------------------------------------------------------------------------------- what is in it
 
     @property

@@ -51,6 +51,10 @@ class ItemSet:
     licence: str = ""
     note: str = ""
 
+    def __repr__(self) -> str:
+        about = f"{self.domain}, {self.split}, {len(self.items)} items, {self.metric}, data {self.data_hash[:8]}"
+        return f"ItemSet({self.benchmark!r}: {about})"
+
     def to_dict(self) -> dict[str, Any]:
         return {**_stated(self), "items": [_stated(i) for i in self.items]}
 

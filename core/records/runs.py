@@ -64,6 +64,14 @@ class RunRecord:
         if len(lengths) > 1:
             raise StoreError(f"damaged record of {self.plan.criterion} on {self.benchmark}: lengths differ")
 
+    def __repr__(self) -> str:
+        plan, seed = self.plan, "" if self.plan.seed is None else f" seed {self.plan.seed}"
+        scored = f"{self.graded_score:.1%} of {self.n_scored}/{len(self.item_ids)} items"
+        return (
+            f"RunRecord({self.run_id}: {self.model.model_id!r}, {plan.criterion}{seed}, {plan.n_drop} of "
+            f"{plan.n_layers} layers dropped, {self.benchmark}: {scored}, {self.metric}, {self.origin})"
+        )
+
     @property
     def run_id(self) -> str:
         """Content key: everything that changes the result, and the criterion that it is filed under."""

@@ -55,6 +55,11 @@ class VLM:
     spec: ModelSpec
     folder: Path | None = None  # where the weights were read from; None for models built in memory
 
+    def __repr__(self) -> str:
+        s = self.spec
+        about = f"{s.family}, {s.n_layers} decoder layers, {s.n_parameters:,} parameters, {s.dtype} on {s.device}"
+        return f"VLM({s.model_id!r} at {s.revision[:10]}: {about})"
+
     @property
     def device(self) -> torch.device:
         """Where inputs go."""

@@ -54,7 +54,7 @@ FAULTS = {
 def test_a_badge_says_so_and_pages_stay_usable(fault, recorded, engine, open_page, monkeypatch) -> None:
     with RunStore(user_runs_path()):
         pass
-    monkeypatch.setattr(services, "BUSY_S", 0.1)
+    monkeypatch.setattr(services.scores, "BUSY_S", 0.1)
     with fault(user_runs_path(), monkeypatch):
         for name in PAGES:
             at = open_page(name)
@@ -63,4 +63,4 @@ def test_a_badge_says_so_and_pages_stay_usable(fault, recorded, engine, open_pag
         at = open_page("compare", budget="3", a="deepest")
         at.button(key="ask").click().run()
         assert not at.exception and "decoded together" in texts(at)
-        assert "run store" in services.storage_problem() and "\n" not in services.storage_problem()
+        assert "run store" in services.scores.sources().problem and "\n" not in services.scores.sources().problem

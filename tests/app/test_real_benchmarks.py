@@ -84,12 +84,12 @@ def test_flipped_items_show_their_pictures_from_the_files_here(recorded, engine,
     at = page(open_page, chartqa)
     assert not at.exception
     assert len(at.get("image")) == 4, "what the plan lost"
-    sample = services.sample("tiny", chartqa.items[1].item_id)
+    sample = services.samples.sample("tiny", chartqa.items[1].item_id)
     assert sample.metric == "relaxed_accuracy" and sample.image is not None
     index = int(chartqa.items[1].source.rpartition("/")[2])
     assert sample.image.tobytes() == open_image(picture(index)["bytes"]).tobytes()
     monkeypatch.setenv("STRATA_DATASETS", "")
-    services._benchmark_picture.clear()
+    services.samples._benchmark_picture.clear()
     at = page(open_page, chartqa)
     assert not at.exception and not at.get("image"), "without the files it does without"
 
@@ -124,6 +124,6 @@ def test_an_item_without_a_picture_can_be_asked_one_whose_picture_is_elsewhere_c
     at.button(key="ask").click().run()
     assert engine.requests[-1][2:4] == (None, text.question)
     monkeypatch.setenv("STRATA_DATASETS", "")
-    services._benchmark_picture.clear()
+    services.samples._benchmark_picture.clear()
     at = open_page("compare", sample=chartqa.items[0].item_id, a="math_aware", budget="2")
     assert not at.exception and "is not on this machine" in texts(at)

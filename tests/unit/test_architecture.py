@@ -147,6 +147,67 @@ def test_the_library_knows_neither_streamlit_nor_the_dashboard() -> None:
     assert offences(pages, FILES), "the dashboard does import them, so the rule can see it"
 
 
+# From the ground up: a file imports from its own room and from rooms below it, inside functions too. Files of `core`
+# itself that everything may use (errors, settings ...) are the ground; `core/__init__.py` is the front door: it names
+# what others import, lazily, and nothing in the house goes through it.
+FLOORS = (
+    "ground",
+    "core.records",
+    "core.scoring",
+    "core.scenes",
+    "core.pruning",
+    "core.benchmarks",
+    "core.vlm",
+    "cache",
+    "core.analysis",
+    "core.library",
+    "core.charts",
+    "core.measure",
+    "core.interop",
+    "core.report",
+    "core.bench",
+    "core.serve",
+    "core.cli",
+    "dashboard",
+)
+GROUND = ("core", "core.errors", "core.settings", "core.limits", "core.log", "core.interrupts", "core.files")
+
+
+def room(module: str) -> str:
+    """The room that a module lies in."""
+    parts = module.split(".")
+    name = ".".join(parts[:2]) if parts[0] == "core" and len(parts) > 1 else parts[0]
+    return "ground" if name in GROUND else name
+
+
+def test_imports_go_downward_only() -> None:
+    """`cache` imported `core.runs`, `core.analysis` imported `core.runs`, and that imported `core.vlm`."""
+    upward = []
+    for path in FILES:
+        if path in ("core/__init__.py", "core/__main__.py"):
+            continue
+        here = room(path.removesuffix(".py").removesuffix("/__init__").replace("/", "."))
+        assert here in FLOORS, f"{path} lies in no room: give {here} a floor"
+        for name in imports(path):
+            # `from core import settings` names a module, `from core import __version__` the front door
+            there = room(".".join(name.split(".")[:2])) if package(name) in ROOMS else ""
+            if there and there not in FLOORS:
+                there = "ground" if package(name) == "core" else package(name)
+            if there and FLOORS.index(there) > FLOORS.index(here):
+                upward.append(f"{path} -> {name}")
+    assert upward == []
+
+
+def test_nobody_starts_the_dashboard_to_compute_something() -> None:
+    """The report and the bench ran `python -m dashboard...`, where no test sees an import. Only the bench of the pages
+    may start it, since it measures them."""
+    starting = [
+        f for f in FILES if not f.startswith("dashboard/") and re.search(r"""["']dashboard\.""", (ROOT / f).read_text())
+    ]
+    assert starting == ["core/bench/ui.py"]
+    assert not [f for f in FILES if re.search(r"""["']-m["'], ["']core\.report""", (ROOT / f).read_text())]
+
+
 def test_nothing_unpickles_evaluates_or_prints() -> None:
     def unsafe(path: str) -> set[str]:
         calls = {ast.unparse(n.func) for n in ast.walk(tree(path)) if isinstance(n, ast.Call)}

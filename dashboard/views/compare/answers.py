@@ -79,9 +79,7 @@ def numbers(panes: Sequence[Pane], sample: Sample) -> pd.DataFrame:
                 "weights": a.weights_bytes,
                 "kv": a.kv_bytes,
                 "peak": a.peak_memory_bytes,
-                "kl": _mean(d.kl) if d else float("nan"),
-                "full_nll": _mean(d.full_nll) if d else float("nan"),
-                "plan_nll": _mean(d.plan_nll) if d else float("nan"),
+                **{c: _mean(getattr(d, c)) if d else float("nan") for c in ("kl", "full_nll", "plan_nll")},
             }
         )
     return pd.DataFrame(rows)
@@ -96,7 +94,7 @@ def parting(full: Answer, other: Answer) -> tuple[int, pd.DataFrame] | None:
     step = first_divergence(full, other)
     if step is None:
         return None
-    columns = {}
+    columns: dict[str, pd.Series[Any]] = {}
     for name, answer in (("full", full), ("plan", other)):
         top = answer.top(step)
         columns[f"{name}_token"] = pd.Series([repr(token) for token, _ in top], dtype=str)

@@ -1,7 +1,7 @@
 """A question under way: tokens into their panes, waiting, stopping, and replay of recorded answers."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from streamlit.delta_generator import DeltaGenerator
 
 from core.library.recordings import RecordedAnswer, in_turn
-from core.records.answers import TokenEvent
+from core.records.answers import PaneDone, TokenEvent
 from core.records.samples import Sample
 from dashboard import services
 from dashboard.views.compare.answers import Pane
@@ -47,24 +47,25 @@ def stream(
     """
     panes = asked.panes
     pruned = [p for p in panes if p.plan]
-    with closing(heard(services.ask(model_id, [p.plan for p in panes], sample), status)) as events:
+    with closing(listen(services.answers.ask(model_id, [p.plan for p in panes], sample), status)) as events:
         for event in events:
             pane = panes[event.pane]
             if isinstance(event, TokenEvent):
                 pane.events.append(event)
-            else:
+            elif isinstance(event, PaneDone):
                 pane.answer = event.answer
             slots[asked.order.index(event.pane)].text(pane.text or " ")
     if not panes[0].answer or not pruned:
         return
     status.caption("comparing token by token …")
     plans = [p.plan for p in pruned if p.plan]
-    with closing(heard(services.compare_on(model_id, plans, sample, panes[0].answer.text), status)) as events:
+    with closing(listen(services.answers.compare_on(model_id, plans, sample, panes[0].answer.text), status)) as events:
         for event in events:
-            pruned[event.pane].divergence = event.divergence
+            if not isinstance(event, TokenEvent | PaneDone):
+                pruned[event.pane].divergence = event.divergence
 
 
-def heard(ticket: "Ticket", status: DeltaGenerator) -> Iterator["Event"]:
+def listen(ticket: "Ticket", status: DeltaGenerator) -> Generator["Event"]:
     """A ticket's events; while there are none, its place in the queue. Closing this cancels the ticket."""
     try:
         for event in ticket.beats(BEAT):
@@ -80,7 +81,7 @@ def heard(ticket: "Ticket", status: DeltaGenerator) -> Iterator["Event"]:
 def waiting(position: int) -> str:
     if position:
         return f":material/hourglass: number {position} in the queue"
-    others = services.engine().status()["active"] - 1
+    others = services.models.engine().status()["active"] - 1
     return f"taking turns with {others} more" if others > 0 else "thinking …"
 
 

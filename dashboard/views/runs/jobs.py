@@ -7,12 +7,12 @@ import streamlit as st
 
 from core.errors import StrataError
 from core.measure.jobs import Job
-from dashboard import run_services, widgets
+from dashboard import services, widgets
 from dashboard.text import plain
 
 EVERY = 1.0  # seconds between two looks at running jobs
 SHOWN = 6
-STATUS: dict[str, tuple[str, Any]] = {
+STATUS: dict[str, tuple[Any, str]] = {  # colour and icon
     "running": ("gray", ":material/hourglass:"),
     "done": ("green", ":material/check:"),
     "failed": ("red", ":material/error:"),
@@ -29,7 +29,7 @@ NEXT = {  # where to look at what a finished job has made
 
 def running_jobs() -> frozenset[str]:
     with widgets.show_errors():
-        return frozenset(j.job_id for j in run_services.every_job() if j.status == "running")
+        return frozenset(j.job_id for j in services.jobs.every_job() if j.status == "running")
     return frozenset()
 
 
@@ -40,13 +40,12 @@ def render_jobs(watched: Collection[str]) -> None:
         watched: jobs that ran when the page was drawn. Once that changes, the page is drawn anew, because a finished
             job changes its tables.
     """
-    jobs = run_services.every_job()
+    jobs = services.jobs.every_job()
     if {j.job_id for j in jobs if j.status == "running"} != set(watched):
         st.rerun()
     if not jobs:
-        st.info(
-            "No jobs yet: start one below. It runs in the background and goes on when you leave or close this page.",
-            icon=":material/info:",
+        widgets.note(
+            "No jobs yet: start one below. It runs in the background and goes on when you leave or close this page."
         )
     notice = st.session_state.pop("job_notice", None)
     if notice:
@@ -92,12 +91,12 @@ def _render_job(job: Job) -> None:
     with st.expander("Command and log", icon=":material/terminal:", key=f"log_{job.job_id}", on_change="rerun") as log:
         if log.open:
             widgets.command(job.command)
-            st.code(run_services.log_end(job.job_id) or "(nothing yet)", language=None, wrap_lines=True)
+            widgets.command(services.jobs.log_end(job.job_id) or "(nothing yet)")
 
 
 def _act(what: str, job: Job) -> None:
     try:
-        {"cancel": run_services.cancel, "resume": run_services.resume}[what](job.job_id)
+        {"cancel": services.jobs.cancel, "resume": services.jobs.resume}[what](job.job_id)
     except StrataError as error:  # in a callback nothing can be drawn
         st.session_state["job_notice"] = str(error)
 

@@ -20,7 +20,7 @@ ZIP_LIMIT = 200_000_000  # bytes of weights; a larger checkpoint goes straight t
 KEPT = 4  # zip files on the disk at the same time
 CHUNK = 2**20
 BYTES = {"float32": 4, "float": 4, "float16": 2, "bfloat16": 2, "int8": 1}
-Stage = Callable[[float, str], None]  # share of the work that is done, and what comes now
+Stage = Callable[[float, str], object]  # share of the work that is done, and what comes now
 _building = threading.Lock()
 
 
@@ -82,7 +82,7 @@ def build_zip(model: ModelSpec, plan: PruningPlan, atlas_hash: str = "", progres
     return target
 
 
-def _zip(folder: Path, progress: Callable[[float], None]) -> Path:
+def _zip(folder: Path, progress: Callable[[float], object]) -> Path:
     """The folder as a zip beside it; stored, since weights hardly compress."""
     files = sorted(p for p in folder.rglob("*") if p.is_file())
     total = sum(p.stat().st_size for p in files)

@@ -1,4 +1,4 @@
-"""What the Runs page talks to beside `services`: what is stored, its ways in and out, and background jobs."""
+"""Jobs and what is stored: background work, runs in and out, disk use."""
 
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from core.measure import jobs
 from core.measure.jobs import Job
 from core.measure.sweep import EMBEDDED
 from core.records.runs import RunRecord
-from dashboard import services
+from dashboard.services import answers, models, scores
 
 MOST_RUNNING = 2  # jobs at once: each loads a model of its own and shares the processors with everybody's answers
 
@@ -25,7 +25,7 @@ MOST_RUNNING = 2  # jobs at once: each loads a model of its own and shares the p
 def run_groups(recorded: bool) -> pd.DataFrame:
     """What is recorded, or what was measured here: one row per model and benchmark."""
     rows: dict[tuple[str, ...], list[RunRecord]] = {}
-    for r in services.every_record(recorded):
+    for r in scores.sources().recorded if recorded else scores.sources().own:
         rows.setdefault((r.model.model_id, r.model.revision[:10], r.benchmark, r.data_hash[:8], r.origin), []).append(r)
     table = [
         {
@@ -61,7 +61,7 @@ def import_runs(data: bytes) -> int:
     """Merge an uploaded Parquet file of runs into the user's store; returns the number of runs in it."""
     from cache.run_store import RunStore
 
-    services.limits().check_work("importing runs")
+    models.limits().check_work("importing runs")
     with tempfile.TemporaryDirectory() as folder, RunStore(user_runs_path()) as runs:
         path = Path(folder) / "upload.parquet"
         path.write_bytes(data)
@@ -76,7 +76,7 @@ def disk_use() -> list[tuple[str, str, int]]:
         "your runs": user_runs_path(),
         "your searches": user_trials_path(),
         "your similarities": own / "atlases",
-        "your answers": services.answers_folder(),
+        "your answers": answers.answers_folder(),
         "jobs and their logs": own / "jobs",
     }
     return [(what, settings.shown(path), _bytes_in(path)) for what, path in places.items()]
@@ -117,7 +117,7 @@ def start(command: str, options: Mapping[str, object]) -> Job:
     Raises:
         StoreError: too many jobs run already, or their folder cannot be written.
     """
-    services.limits().check_work("starting jobs")
+    models.limits().check_work("starting jobs")
     if sum(j.status == "running" for j in every_job()) >= MOST_RUNNING:
         raise StoreError(f"{MOST_RUNNING} jobs run already: wait for one, or cancel it")
     return jobs.start_job((command, *_arguments(options)))
@@ -135,12 +135,12 @@ def _arguments(options: Mapping[str, object]) -> Sequence[str]:
 
 
 def resume(job_id: str) -> None:
-    services.limits().check_work("starting jobs")
+    models.limits().check_work("starting jobs")
     jobs.resume_job(job_id)
 
 
 def cancel(job_id: str) -> None:
-    services.limits().check_work("cancelling jobs")
+    models.limits().check_work("cancelling jobs")
     jobs.cancel_job(job_id)
 
 
