@@ -211,8 +211,8 @@ def _domain_aware(found: RegimeMap) -> Iterator[str]:
         }
         if gains:
             said = _listed([f"{verdict} at {as_ranges(at)}" for verdict, at in verdicts.items() if at])
-            figures = ", ".join(f"{_words(gain, points=True)} at {k}" for k, gain in gains.items())
-            clauses.append(f"{plans} {said}, by {figures}")
+            amounts = ", ".join(f"{_words(gain, points=True)} at {k}" for k, gain in gains.items())
+            clauses.append(f"{plans} {said}, by {amounts}")
     if clauses:
         yield (
             f"Against the median random plan at low budgets, {'; '.join(clauses)} "

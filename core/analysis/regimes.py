@@ -149,7 +149,7 @@ class _Table:
 @dataclass(frozen=True)
 class _Test:
     regime: BudgetRegime
-    leads: dict[str, NDArray[np.bool_]]  # label -> (B,) whether its effect still stands in each resample
+    leads: dict[str, NDArray[np.bool_]]  # label -> (B,) whether its effect holds in each resample
 
 
 def _table(rows: pd.DataFrame) -> _Table:
@@ -170,12 +170,12 @@ def _table(rows: pd.DataFrame) -> _Table:
     for pair in np.unique(plans * len(names) + rows.criterion.cat.codes.to_numpy()):
         criteria[pair // len(names)].add(names[pair % len(names)])
     # A plan may have been measured under two calibrations: its similarity is their mean.
-    figures = rows.groupby(plans)[["similarity_dropped", "longest_run"]].mean().iloc[kept]
+    means = rows.groupby(plans)[["similarity_dropped", "longest_run"]].mean().iloc[kept]
     return _Table(
         correct,
         [criteria[plan] for plan in kept],
-        figures.similarity_dropped.to_numpy(np.float64),
-        figures.longest_run.to_numpy(np.float64),
+        means.similarity_dropped.to_numpy(np.float64),
+        means.longest_run.to_numpy(np.float64),
     )
 
 

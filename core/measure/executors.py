@@ -66,8 +66,8 @@ class Executor(ABC):
         """(Piece, its `PlanScores`) in any order, each piece once.
 
         Args:
-            progress: told how many outcomes of a piece under way are done.
-            should_stop: asked between batches or every half second; if true, some pieces do not come back, and a last
+            progress: called with the number of finished outcomes of the current piece.
+            should_stop: called between batches or every half second; if true, some pieces do not come back, and a last
                 one may be scored in part.
         """
 
@@ -265,7 +265,7 @@ def _forest() -> Scorer:
 
 
 def _connected_ray(address: str, workers: int | None) -> Any:
-    # Ray reads these when it is imported: report nothing to anyone, and hide no GPU from those who asked for none.
+    # Ray reads these when it is imported: report nothing to anyone, and hide no GPU from tasks that requested none.
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
     if address.startswith(("local", "127.")):
         # Listen and look on 127.0.0.1 only: Ray's own option takes the machine's address instead.

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from core.vlm.loading import VLM
 
 MAX_PLANS = 300
-N_RANDOM = 8  # starts beside the criteria's plans
+N_RANDOM = 8  # starts besides the criteria's plans
 PER_ROUND = 48  # neighbours scored at once: all of them in the embedded model, which has 14 free layers
 
 Layers = tuple[int, ...]

@@ -39,7 +39,7 @@ N_RANDOM = 16  # random plans at each budget
 FREE_TOKENS = 128  # of a plan's answers to one piece, at most (one answer may be longer): a stop costs a piece
 EMBEDDED = {f"tiny-{domain}": domain for domain in DOMAINS}  # benchmarks drawn by core.scenes
 
-Benchmark = tuple[ItemSet, Sequence[Sample]]  # in the same order; the samples may open their pictures when asked for
+Benchmark = tuple[ItemSet, Sequence[Sample]]  # in the same order; the samples may open their pictures lazily
 Progress = Callable[[int, int, str], None]
 """Called with (outcomes done, outcomes to do, what is being scored); an outcome is one distinct plan on one item."""
 Skipped = tuple[str, int, str]  # (criterion, budget, why): a criterion that could not choose a plan there
@@ -164,7 +164,7 @@ def run_sweep(
         vlm: a model to use in this process, or an executor that has one.
         chunk: items of a piece: what a kill can cost, once for each worker.
         answer_batch: free answers decoded at once (`score_samples`).
-        should_stop: asked before each batch; what is finished by then is kept.
+        should_stop: called before each batch; what is finished by then is kept.
         scorer: stands in for `core.vlm.free_form.score_samples` in tests.
     Raises:
         PlanError, CalibrationError: plans or an atlas of another model.

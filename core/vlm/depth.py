@@ -38,7 +38,7 @@ def check_separable(config: Any) -> None:
         found = "kv_source_layers", TIED["num_kv_shared_layers"]
     n_layers = getattr(text, "num_hidden_layers", None)
     for name, value in stated.items() if n_layers else ():
-        known = name in LAYER_INDICES or name.startswith("mtp") or not value  # mtp: layers beside the decoder
+        known = name in LAYER_INDICES or name.startswith("mtp") or not value  # mtp: layers next to the decoder
         if "layer" in name and _lists(name, value) and len(value) != n_layers and not known:
             found = found or (name, "lists layers in a way that is not known here")
     if found:

@@ -65,7 +65,7 @@ def score_plans(
         memory_bytes: what scoring may use on top of the loaded model; batches shrink to fit. With or without it, a
             batch that runs out of memory is halved and tried again.
         progress: called with (samples done, samples in all) after each batch.
-        should_stop: asked before each batch; samples not reached keep NaN as their NLL.
+        should_stop: called before each batch; samples not reached keep NaN as their NLL.
     Raises:
         PlanError: a plan of another depth, or one that drops structural layers.
         MemoryLimitError: not even one sample at a time fits.

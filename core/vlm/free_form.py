@@ -67,7 +67,7 @@ def answer_plans(
             room for. Halved whenever memory runs out. In half precision a row of a batch may round differently than
             alone, so that a near tie can be decided the other way.
         progress: called with (samples done, samples in all).
-        should_stop: asked at each prompt and token; samples that not every plan has answered are left out.
+        should_stop: called at each prompt and token; samples that not every plan has answered are left out.
     Raises:
         PlanError: a plan of another depth, or one that drops structural layers.
         MemoryLimitError: not even one answer at a time fits.

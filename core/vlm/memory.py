@@ -34,7 +34,7 @@ def fitting_batches(
 
     Args:
         batch_size: at most; halved whenever the estimate exceeds `memory_bytes`, or an allocation fails.
-        should_stop: asked before each batch.
+        should_stop: called before each batch.
     Raises:
         MemoryLimitError: one sample at a time does not fit.
     """

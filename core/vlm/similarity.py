@@ -99,7 +99,7 @@ def compute_atlas(
 
     Args:
         progress: called with (samples done, samples in all) after each batch.
-        should_stop: asked before each batch; a stop raises CalibrationError, since half an atlas would mislead.
+        should_stop: called before each batch; a stop raises CalibrationError, since half an atlas would mislead.
     """
     samples = [s for domain in samples_by_domain.values() for s in domain]
     labels = [name for name, domain in samples_by_domain.items() for _ in domain]
