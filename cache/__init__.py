@@ -1,4 +1,4 @@
-"""Where measurements are kept: the run store of this machine, and the Parquet files in which runs travel."""
+"""Where measurements are kept: the run store of this machine, and Parquet files of runs."""
 
 from cache.parquet import load_recorded
 from cache.run_store import RunStore

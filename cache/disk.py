@@ -1,8 +1,8 @@
 """How the run store keeps values on disk: JSON bytes, never pickle.
 
 diskcache pickles by default (CVE-2025-69872), and its `JSONDisk` still unpickles what a tampered row names. A store may
-come from someone else's machine, so this disk takes nothing from a row on trust: text keys only, JSON values only, and
-value files inside the store's own folder only.
+come from someone else's machine, so this disk trusts no row: text keys only, JSON values only, and value files inside
+the store's own folder only.
 """
 
 import json
@@ -51,12 +51,12 @@ class JSONBytesDisk(Disk):  # type: ignore[misc]  # diskcache is untyped
             raise self._foreign("a value that is not JSON") from None
 
     def remove(self, file_path: str) -> None:
-        # Called when a row is overwritten or deleted: a tampered row must not get a file of someone else deleted.
+        # Called when a row is overwritten or deleted: a tampered row must not have other files deleted.
         if self._confined(file_path):
             super().remove(file_path)
 
     def _confined(self, filename: str | None) -> bool:
-        """Whether a row's file is a value file below the store's folder, links followed."""
+        """Whether a row's file is a value file in the store's folder, after links are resolved."""
         if not isinstance(filename, str) or not filename.endswith(".val") or "\0" in filename:
             return False
         root = os.path.realpath(self._directory)

@@ -1,8 +1,8 @@
-"""Keys of the run store: content hashes behind a prefix that says what kind of value they name.
+"""Keys of the run store: content hashes after a prefix that names the kind of value.
 
 The rule: every input that changes a value is part of its key. `RunRecord.run_id` and `ItemSet.data_hash` are such
-hashes already, so the same measurement lands under the same key wherever it was made. Model and benchmark stand before
-a run's hash, so that the runs of one model lie side by side and are found without reading any other.
+hashes, so the same measurement has the same key on every machine. Model and benchmark come before a run's hash, so that
+a model's runs are neighbours and are found without reading any other.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ RUN = "run\t"
 RUN_1 = "run:"  # of schema 1: the hash alone
 ANSWERS = "answers\t"
 ITEMS = "items:"
-REFERENCE = "reference:"  # a figure without outcomes
+REFERENCE = "reference:"  # a score without outcomes
 PART = "part:"  # what many records have in common: a model's description, the ids of a benchmark's items
 SCHEMA = "meta:schema"
 
@@ -30,13 +30,13 @@ def run_key(record: "RunRecord") -> str:
 
 
 def run_prefix(model_id: str | None = None, benchmark: str | None = None) -> str:
-    """What the keys of all runs, of a model's, or of a model's on one benchmark begin with (names hold no tab)."""
+    """Prefix of the keys of all runs, of a model's, or of a model's on one benchmark (names have no tab)."""
     names = () if model_id is None else (model_id,) if benchmark is None else (model_id, benchmark)
     return RUN + "".join(f"{name}\t" for name in names)
 
 
 def answers_key(run: str) -> str:
-    """What was written in a run, beside the run."""
+    """Key of a run's free answers, which are stored next to the run."""
     return ANSWERS + run.removeprefix(RUN)
 
 

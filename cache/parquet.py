@@ -1,7 +1,7 @@
 """Runs in one Parquet file: how they are shipped with the project, exported and imported.
 
-One row per record. A row carries its benchmark's items in `item_set` where it is the first row of that set, so a file
-is complete in itself and holds each set once. pyarrow is imported when a file is read or written.
+One row per record. The first row of an item set has the items in `item_set`, so that a file is complete and has each
+set once. pyarrow is imported when a file is read or written.
 """
 
 import json
@@ -24,8 +24,8 @@ READABLE = ("1", FORMAT)
 OPTIONAL = ("attention", "hardware", "max_new_tokens", "answers", "graded")
 FORMAT_KEY = b"strata_runs_format"
 MAX_FILE_BYTES = 256 * 2**20
-MAX_TEXT_BYTES = 2**30  # of all texts, spelled out
-MAX_VALUES = 50_000_000  # list elements count; a small file can claim any number of them
+MAX_TEXT_BYTES = 2**30  # of all texts, decoded
+MAX_VALUES = 50_000_000  # with list elements; a small file can claim any number of them
 ROW_GROUP = 256
 
 
@@ -54,7 +54,7 @@ def load_recorded(path: Path, foreign: bool = False) -> tuple[list["RunRecord"],
     """The records of a Parquet file of runs, and their item sets by data hash.
 
     Args:
-        foreign: it may be anybody's: its texts are counted before they are spelled out.
+        foreign: not trusted: the size of its texts is checked before they are decoded.
     Raises:
         StoreError: one line, if the file is missing, damaged, foreign or of another version.
     """
@@ -96,7 +96,7 @@ def load_recorded(path: Path, foreign: bool = False) -> tuple[list["RunRecord"],
 
 
 def _check(file: Any) -> None:
-    """Refuse, before any data page is read, what is not ours or too large to open."""
+    """Refuse foreign and too large files before any data page is read."""
     found = (file.schema_arrow.metadata or {}).get(FORMAT_KEY, b"").decode(errors="replace")
     if not found:
         raise StoreError("a Parquet file, but not of Strata runs: python -m core runs export writes one")
@@ -113,7 +113,7 @@ def _check(file: Any) -> None:
 
 
 def _check_texts(path: Path, meta: Any) -> None:
-    """Refuse a file whose texts are too many to hold: a few bytes can stand for one long text, told a million times."""
+    """Refuse a file whose texts do not fit into memory: a few bytes can encode one long text a million times."""
     import pyarrow.parquet as pq
 
     if not meta.num_row_groups:

@@ -1,8 +1,8 @@
 """The run store: every measurement of this machine, on disk, safe to share between processes and to open when foreign.
 
 Values are JSON under content keys (cache/keys.py) in a diskcache folder that never unpickles (cache/disk.py). A record
-is merged into what is stored, never put over it: two processes that score different items of one run both keep theirs.
-What many records have in common is kept once, and a listing reads the values it returns and no others.
+is merged into the stored one, so that two processes that score different items of one run both keep theirs. What many
+records share is stored once, and a listing reads only the values that it returns.
 """
 
 import os
@@ -30,11 +30,11 @@ __all__ = ["RunStore", "load_recorded", "store_state"]
 
 SCHEMA_VERSION = 2
 BUSY_S = 60.0  # how long to wait for another process's write
-IN_COMMON = ("model", "item_ids")  # the fields of a record that are kept once for all that share them
-APART = "answers"  # the field that has a row of its own, since texts are long and listings do without them
-BATCH = 1000  # records that a migration takes over in one transaction
-# diskcache's own iteration over keys takes seconds where there are 100,000. Rows that Strata never writes are asked for
-# as well, so that the disk class refuses them.
+IN_COMMON = ("model", "item_ids")  # fields that are stored once for all records that share them
+APART = "answers"  # the field with a row of its own: texts are long, and listings do not need them
+BATCH = 1000  # records that a migration moves in one transaction
+# diskcache's own iteration takes seconds for 100,000 keys. Rows that Strata never writes are selected too, so that the
+# disk class refuses them.
 KEYS = """
     SELECT key, raw FROM Cache
     WHERE key >= :first AND key < :last AND (:end = '' OR substr(key, -length(:end)) = :end)
@@ -57,15 +57,15 @@ class RunStore:
         self.path = Path(path)
         with self._explained():
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with suppress(PermissionError):  # a mounted folder of another owner; the disk class trusts no row anyway
+            with suppress(PermissionError):  # a mounted folder with another owner; the disk class trusts no row anyway
                 os.chmod(self.path, 0o700)
             # A rollback journal and no memory map work on network and container mounts too, and writes are rare.
             self._cache: Any = Cache(
                 str(self.path.absolute()),
                 timeout=busy_s,
                 disk=JSONBytesDisk,
-                # Everything lies in the database itself: diskcache removes the value file of an overwritten row before
-                # the transaction around it is committed, so that a kill in between would lose the row.
+                # All values are in the database itself: diskcache removes the value file of an overwritten row before
+                # the outer transaction is committed, so that a kill in between would lose the row.
                 disk_min_file_size=2**30,
                 eviction_policy="none",
                 statistics=0,
@@ -163,7 +163,7 @@ class RunStore:
     # -------------------------------------------------------------------------------------------- references
 
     def put_references(self, references: Iterable["ReferenceScore"]) -> None:
-        """Keep figures that have no outcomes; one that was corrected replaces the earlier one."""
+        """Keep scores without outcomes; a corrected one replaces the earlier one."""
         with self._explained(), self._cache.transact():
             for reference in references:
                 self._cache.set(REFERENCE + reference.key, reference.to_dict())
@@ -238,13 +238,13 @@ class RunStore:
         part = self._get(key)
         if part is None:
             raise StoreError(f"the run store {self.path} is damaged: {key} is missing; import your runs into a new one")
-        return tuple(part) if isinstance(part, list) else part  # a record takes a tuple over as it is
+        return tuple(part) if isinstance(part, list) else part  # a record keeps a tuple without copying it
 
     def _migrate(self) -> None:
-        """Take over the records of schema 1, which lay under their hash alone and repeated what they have in common.
+        """Move records from schema 1, whose keys were the hash alone and which repeated what they share.
 
-        A kill on the way loses nothing: the new rows are committed before the old ones go and the version is written
-        last, so the next opening goes on from there. Two processes may do it at once: records merge.
+        A kill loses nothing: new rows are committed before old ones are deleted and the version is written last, so the
+        next opening continues. Two processes may do it at once: records merge.
         """
         from core.records.runs import RunRecord
 
@@ -268,7 +268,7 @@ class RunStore:
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
-        """Turn what the file system and SQLite say into one line."""
+        """Turn errors of the file system and of SQLite into one line."""
         try:
             yield
         except Timeout:
@@ -278,9 +278,9 @@ class RunStore:
 
 
 def store_state(path: Path, wait_s: float = 0.02) -> tuple[Any, ...]:
-    """Changes whenever a record in the store does, and only then: opening a store already changes its files' times.
+    """A value that changes if and only if a record does: files' times change when the store is only opened.
 
-    Empty where it cannot be read: locked for so long, damaged, or not there.
+    Empty if it cannot be read: locked for longer than `wait_s`, damaged, or not there.
     """
     try:
         address = f"{(path / 'cache.db').absolute().as_uri()}?mode=ro"

@@ -1,7 +1,7 @@
-"""Paired comparisons of plans on the same items: which is better, by how much, and whether that can be told.
+"""Paired comparisons of plans on the same items: which is better, by how much, and how sure that is.
 
-Tables in, tables out; differences are of scores (0.05 = 5 points): the mean over benchmarks, each weighing the same,
-with intervals and tests stratified by benchmark.
+Tables in, tables out; differences are of scores (0.05 = 5 points): the mean over benchmarks with equal weights, with
+intervals and tests stratified by benchmark.
 """
 
 import itertools
@@ -31,7 +31,7 @@ def matching_criterion(domain: str) -> str:
 def plan_answers(outcomes: pd.DataFrame, criteria: Iterable[str], n_drop: int, domain: str) -> dict[str, pd.DataFrame]:
     """The rows of each criterion's plan at a budget, by item; `FULL` is the unpruned model.
 
-    Of a criterion that chose several plans (calibrated again), the one with the most outcomes counts, or the first.
+    If a criterion chose several plans (after another calibration), the first of those with most outcomes counts.
 
     Args:
         outcomes: as `outcomes_frame` makes it.
@@ -44,14 +44,14 @@ def plan_answers(outcomes: pd.DataFrame, criteria: Iterable[str], n_drop: int, d
 
 
 def pairwise(outcomes: pd.DataFrame, criteria: Iterable[str], n_drop: int, domain: str) -> pd.DataFrame:
-    """Each pair of criteria at one budget: paired bootstrap interval and exact McNemar test, the surest first.
+    """Each pair of criteria at one budget with `paired_bootstrap` and `paired_test`, smallest p-value first.
 
-    Of several benchmarks, items count that both plans answered, and the test is `paired_test`.
+    Items count that both plans answered.
 
     Returns:
         Columns a, b, n (shared items), score_a, score_b, difference (a - b) with its 95 % interval low, high, a_only,
         b_only (items that only one gets right), p, visible (the smallest difference that these items could show, given
-        on how many of them the two disagree), and p_holm, adjusted over all pairs of the table.
+        how often the two disagree), and p_holm, adjusted over all pairs of the table.
     """
     answers = plan_answers(outcomes, criteria, n_drop, domain)
     rows = [compared(a, x, b, y) for (a, x), (b, y) in itertools.combinations(answers.items(), 2)]

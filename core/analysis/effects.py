@@ -13,15 +13,15 @@ from core.analysis.statistics import LEVEL, UNDEFINED, Array, Interval, percenti
 
 MIN_PLANS = 8  # below this many distinct random plans a correlation says nothing
 BLOCK = 100  # resamples at a time: bounds the memory at BLOCK x items
-STRONGEST = 0.999  # a resample of few plans can be perfectly ordered, which Fisher's scale has no number for
+STRONGEST = 0.999  # a resample of few plans can be perfectly ordered, which is infinite on Fisher's scale
 
 
 @dataclass(frozen=True)
 class Draws:
-    """An effect with its resampled values, from which its interval and statements about orderings come.
+    """An effect with its resampled values, which give its interval and statements about orderings.
 
-    The draws are centred on the estimate: resampling items adds noise of its own, which pulls every resampled
-    correlation towards zero, and that pull is no part of the uncertainty.
+    The draws are centred on the estimate: resampling items adds noise, which pulls every resampled correlation towards
+    zero, and that bias is not part of the uncertainty.
     """
 
     value: float
@@ -73,16 +73,16 @@ def rank_and_structure(
 ) -> tuple[Draws, Draws]:
     """Partial Spearman correlations of the score with similarity (given the run) and with the run (given similarity).
 
-    Plans and items are both resampled, independently (the pigeonhole bootstrap, Owen 2007): an effect must hold for
-    other plans *and* other items. Resampling plans alone finds effects that are accidents of the items at hand, because
-    plans that share dropped layers fail on the same items.
+    Plans and items are resampled independently (the pigeonhole bootstrap, Owen 2007): an effect must hold for other
+    plans *and* other items. Plans that share dropped layers fail on the same items, so that resampling plans alone
+    finds effects that are accidents of the items.
 
     Args:
         scores: (P,) of the random ensemble, every plan distinct. resampled: (B, P) the same on resampled items.
         similarity, longest_run: (P,) of the plans.
     Returns:
-        The rank effect and the structure effect on Fisher's scale (arctanh of the correlation), where a correlation's
-        uncertainty does not depend on its size; undefined where the plans are too few or do not vary.
+        The rank effect and the structure effect on Fisher's scale (arctanh of the correlation), where uncertainty does
+        not depend on the correlation; undefined if the plans are too few or do not vary.
     """
     n_boot, n_plans = resampled.shape
     if n_plans < MIN_PLANS or np.isnan(scores).any():
@@ -105,8 +105,7 @@ def advantage(
         named, ensemble: indices of the domain-aware plans and of the random ones.
     Returns:
         The difference, and the share of random plans that do at least as well (counting one more, as in a permutation
-        test): a fixed plan beats the median half of the time by being some other plan, so the difference alone shows
-        nothing about how it was chosen.
+        test): any fixed plan beats the median half of the time, so the difference alone says nothing about the choice.
     """
     if not len(named) or len(ensemble) < MIN_PLANS or np.isnan(scores).any():
         return Draws.undefined(len(resampled)), float("nan")
@@ -150,7 +149,7 @@ def spread(strata: Strata, level: float = LEVEL) -> Interval:
         return float(brentq(lambda nc: chndtr(q, df, nc) - share, 1e-12, 4 * q + 40 * df))
 
     tail = (1 - level) / 2
-    # The upper limit is that of a typical flat table at least: plans that agree by luck do not make the test sharper.
+    # The upper limit is at least a typical flat table's: plans that agree by luck do not make the test sharper.
     low, high = noncentrality(q, 1 - tail), noncentrality(max(q, df), tail)
     value, low, high = (float(np.sqrt(nc * noise / df)) for nc in (max(q - df, 0.0), low, high))
     return Interval(value, min(low, value), max(high, value))
@@ -193,7 +192,7 @@ def _partials(y: Array, x: Array, z: Array, weights: Array) -> tuple[Array, Arra
     yx, yz, xz = correlation(yy, xx, moment(y, x)), correlation(yy, zz, moment(y, z)), correlation(xx, zz, moment(x, z))
 
     def partial(r: Array, other: Array, spread_of: Array) -> Array:
-        """Correlation with the control taken out; undefined without variance, or where the two cannot be told apart."""
+        """Correlation given the control; undefined without variance, or if the two are collinear."""
         left = (1 - other**2) * (1 - xz**2)
         defined = (left > 1e-6) & (spread_of > 1e-9) & (yy > 1e-9)
         r = (r - other * xz) / np.sqrt(np.where(defined, left, 1.0))

@@ -111,7 +111,7 @@ def nearest_plan(plan: PruningPlan, others: Iterable[PruningPlan]) -> tuple[Prun
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of the model when its cost is counted."""
+    """The request whose cost is counted."""
 
     text_tokens: int = 32
     image_tokens: int = 256
@@ -179,7 +179,7 @@ def cost_totals(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def costing(request: Request, anatomy: ModelAnatomy) -> str:
-    """How the numbers of `costs` came about, in words."""
+    """How the numbers of `costs` are computed, in words."""
     asked = (
         f"{request.text_tokens} tokens of text, {request.image_tokens} of the picture, {request.new_tokens} of answer"
     )
@@ -194,7 +194,7 @@ def costing(request: Request, anatomy: ModelAnatomy) -> str:
 
 @dataclass(frozen=True)
 class Speed:
-    """How fast this machine answered the same questions under one plan."""
+    """How fast this machine answered questions under one plan."""
 
     ttft_s: float  # median time to the first token
     tokens_per_s: float  # of the tokens after the first; NaN if there are none
@@ -219,10 +219,10 @@ def speed_table(plans: Sequence[PruningPlan], speeds: Sequence[Speed], costs: pd
 
     Args:
         speeds: of the plans, then of the full model.
-        costs: as `costs` makes it; its prefill FLOPs stand beside the time to the first token.
+        costs: as `costs` makes it; its prefill FLOPs are compared with the time to the first token.
     Returns:
-        Columns plan, prefill % (of the full model's FLOPs; NaN where those are not known), ttft_ms, ttft % (of the full
-        model's), tokens_per_s, answers, tokens.
+        Columns plan, prefill % (of the full model's FLOPs; NaN if unknown), ttft_ms, ttft % (of the full model's),
+        tokens_per_s, answers, tokens.
     """
     counted = costs[costs.quantity == "prefill"].groupby("criterion").share.sum()
     names = [*(p.criterion for p in plans), FULL]
@@ -246,8 +246,8 @@ def plan_scores(plans: Sequence[PruningPlan], records: Sequence[RunRecord], tabl
     """The measured score of each plan in each group, or that of the nearest plan measured there.
 
     Args:
-        records: the runs behind `table`.
-        table: as `results.score_table` makes it, by domain.
+        records: the runs in `table`.
+        table: as `tables.score_table` makes it, by domain.
     Returns:
         Columns criterion, plan, group, score, low, high, n, full (the full model's score), distance (layers that differ
         between the plan and the measured one; 0: this very plan), measured (what was measured, in words).
@@ -319,7 +319,7 @@ def measured_costs(plans: Iterable[PruningPlan], model: ModelSpec, anatomy: Mode
 
 
 def measured_costing(cost: str, anatomy: ModelAnatomy | None) -> str:
-    """How a column of `measured_costs` came about, in words."""
+    """How a column of `measured_costs` is computed, in words."""
     if cost == "parameters" or anatomy is None:
         return "parameters are counted"
     r = short_request(anatomy)

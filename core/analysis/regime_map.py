@@ -1,6 +1,6 @@
-"""The regimes that were found, as records and in words: each budget with its evidence, and the map as a whole.
+"""Regimes as records and in words: each budget with its evidence, and the map as a whole.
 
-Words come from the figures alone, so that a page, a command and a report say the same.
+The words depend on the numbers alone, so that a page, a command and a report say the same.
 """
 
 import math
@@ -22,7 +22,7 @@ REPORTED = {"low": RANKING, "moderate": CONVERGED, "high": STRUCTURE}  # what th
 
 @dataclass(frozen=True)
 class BudgetRegime:
-    """One budget: its label, and the figures that it was decided from (JSON; an interval is value, low, high)."""
+    """One budget: its label, and the numbers that decided it (JSON; an interval is value, low, high)."""
 
     n_drop: int
     label: str
@@ -34,7 +34,7 @@ class BudgetRegime:
 
 @dataclass(frozen=True)
 class Boundary:
-    """Where a regime ends or begins: between budgets `after` and the next measured one, with an interval of budgets."""
+    """Where a regime ends or begins: between budget `after` and the next measured one, with an interval of budgets."""
 
     regime: str
     edge: str  # ends | begins
@@ -58,7 +58,7 @@ class RegimeMap:
         return next((b for b in self.budgets if b.n_drop == n_drop), None)
 
     def explain(self, n_drop: int) -> str:
-        """One paragraph: the label of a budget and the figures behind it."""
+        """One paragraph: the label of a budget and its evidence."""
         found = self.at(n_drop)
         if found is None:
             return f"No plan that drops {n_drop} layers was measured, so its regime is undetermined: sweep this budget."
@@ -211,8 +211,8 @@ def _domain_aware(found: RegimeMap) -> Iterator[str]:
         }
         if gains:
             said = _listed([f"{verdict} at {as_ranges(at)}" for verdict, at in verdicts.items() if at])
-            figures = ", ".join(f"{_words(gain, points=True)} at {k}" for k, gain in gains.items())
-            clauses.append(f"{plans} {said}, by {figures}")
+            amounts = ", ".join(f"{_words(gain, points=True)} at {k}" for k, gain in gains.items())
+            clauses.append(f"{plans} {said}, by {amounts}")
     if clauses:
         yield (
             f"Against the median random plan at low budgets, {'; '.join(clauses)} "

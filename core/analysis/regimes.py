@@ -2,7 +2,7 @@
 
 Decided from measured runs at each budget, never from the budget alone, in this order:
 
-1. `converged`: the plans' scores sit at the floor, where no method is left to compare.
+1. `converged`: the plans' scores are at the floor, where methods cannot differ.
 2. `ranking-sensitive` or `structure-dominated`: over the random ensemble, the rank effect or the structure effect has
    an interval that excludes 0, and is the larger of the two.
 3. `ranking-sensitive`: the domain-aware plans beat the ensemble's median with their paired interval clear of 0, and are
@@ -12,10 +12,10 @@ Decided from measured runs at each budget, never from the budget alone, in this 
 
 Where this departs from the first design, and why (each was tried on simulated sweeps, tests/calibration.py):
 
-- Plans *and* items are resampled. Plans alone took accidents of the items for effects in a third of flat sweeps.
-- Beating the median is not enough: any fixed plan does so half of the time. Hence the best twentieth; and hence
-  structure comes first, since plans with short runs beat the median for their structure.
-- An interval of the spread that includes 0 may only be wide. Hence "narrow enough".
+- Plans *and* items are resampled. Resampling plans alone found effects in a third of flat sweeps.
+- Beating the median is not enough: any fixed plan does so half of the time. Hence the best twentieth; and structure is
+  tested first, because plans with short runs beat the median by their structure.
+- An interval of the spread may include 0 because it is wide. Hence "narrow enough".
 - The three tests share one error rate (Bonferroni), so that 95 % means a budget, not a test.
 
 "No effect" means none over all plans of *this* model: if its layers happen to matter in the order of their similarity,
@@ -50,7 +50,7 @@ from core.records.items import ItemSet
 ENSEMBLE = "random"
 BEST_SHARE = 0.05  # the domain-aware plans must be in this best share of the ensemble
 NARROW = 0.1  # a spread whose interval reaches further than this is not called converged
-AT_FLOOR = 0.05  # scores this close to the floor sit on it
+AT_FLOOR = 0.05  # scores this close to the floor count as the floor
 FEW_ITEMS = 20  # of a task, too few to say how common its answers are
 N_TESTS = 3  # rank, structure and comparison with the median share one budget's error rate (Bonferroni)
 N_BOOTSTRAP = 1000
@@ -71,7 +71,7 @@ def detect_regimes(
         outcomes: one row per plan and item of one domain, with columns plan_id, criterion, n_drop, longest_run,
             similarity_dropped, item_id, correct, and optionally domain and benchmark: a score is then the mean over
             benchmarks, and items are resampled within each. Rows of the criterion "random" are the ensemble; plans
-            that are no criterion's (`is_evidence`) do not count.
+            that no criterion chose (`is_evidence`) do not count.
         domain_aware: criteria that rank by a domain's similarity; those of the group "domain-aware" and the
             "domain:<name>" ones by default.
         floor: score of a model that knows nothing of the picture (`chance_score`; the mean over benchmarks).
@@ -105,19 +105,19 @@ def detect_regimes(
 
 
 def is_evidence(criterion: str) -> bool:
-    """Whether a criterion's plans count: not those made by hand, and not those of a search.
+    """Whether a criterion's plans count: not manual ones, and not those of a search.
 
-    A search has seen items of the benchmark's own kind, so that its plans say what can be reached, not what a rule that
-    only knows similarities would choose.
+    A search has seen items like the benchmark's, so its plans say what can be reached, not what a rule chooses from
+    similarities alone.
     """
     return criterion not in ("full", "manual") and criterion.split(":")[0] != "search"
 
 
 def chance_score(items: ItemSet) -> float:
-    """Score of giving each task's most common answer, whatever the picture: the floor of a benchmark.
+    """Score of always giving each task's most common answer: the floor of a benchmark.
 
-    Tasks of a few items (MMMU has thirty subjects) count as one: of seven letters the commonest is there three times
-    by chance.
+    Tasks with few items (MMMU has thirty subjects) count as one: among seven letters, the most common one appears three
+    times by chance.
     """
     answers: defaultdict[str, Counter[str]] = defaultdict(Counter)
     sizes = Counter(item.task for item in items.items)
@@ -131,7 +131,7 @@ def chance_score(items: ItemSet) -> float:
 
 @dataclass(frozen=True)
 class _Table:
-    """The plans and items of one budget, complete: every plan that is left has every item that is left."""
+    """The plans and items of one budget, without gaps: every remaining plan has every remaining item."""
 
     correct: list[NDArray[np.bool_]]  # of each benchmark (P, I), distinct plans
     criteria: list[set[str]]  # of each plan
@@ -149,7 +149,7 @@ class _Table:
 @dataclass(frozen=True)
 class _Test:
     regime: BudgetRegime
-    leads: dict[str, NDArray[np.bool_]]  # label -> (B,) whether its effect still stands in each resample
+    leads: dict[str, NDArray[np.bool_]]  # label -> (B,) whether its effect holds in each resample
 
 
 def _table(rows: pd.DataFrame) -> _Table:
@@ -169,13 +169,13 @@ def _table(rows: pd.DataFrame) -> _Table:
     criteria: list[set[str]] = [set() for _ in plan_ids]
     for pair in np.unique(plans * len(names) + rows.criterion.cat.codes.to_numpy()):
         criteria[pair // len(names)].add(names[pair % len(names)])
-    # One plan may have been measured under two calibrations: its similarity is their mean.
-    figures = rows.groupby(plans)[["similarity_dropped", "longest_run"]].mean().iloc[kept]
+    # A plan may have been measured under two calibrations: its similarity is their mean.
+    means = rows.groupby(plans)[["similarity_dropped", "longest_run"]].mean().iloc[kept]
     return _Table(
         correct,
         [criteria[plan] for plan in kept],
-        figures.similarity_dropped.to_numpy(np.float64),
-        figures.longest_run.to_numpy(np.float64),
+        means.similarity_dropped.to_numpy(np.float64),
+        means.longest_run.to_numpy(np.float64),
     )
 
 
@@ -281,11 +281,11 @@ def _number(value: float) -> float | None:
 
 
 def _boundaries(tests: list[_Test], level: float) -> Iterable[Boundary]:
-    """Where ranking sensitivity ends and structure begins, each only if the map shows the regime on one side of it.
+    """Where ranking sensitivity ends and structure begins, each only if the map shows that regime.
 
     A change point is the cut that puts most budgets on the right side; its interval comes from cutting the resampled
-    effects the same way. It is left out where no cut beats "the same everywhere", or where fewer than half of the
-    resamples have one.
+    effects the same way. It is left out if no cut beats "the same everywhere", or if fewer than half of the resamples
+    have one.
     """
     budgets = [t.regime.n_drop for t in tests]
     for label, edge in ((RANKING, "ends"), (STRUCTURE, "begins")):

@@ -1,9 +1,8 @@
 """The statistics that scores are read with: intervals, paired tests, and what a number of items can show.
 
-Outcomes are right or wrong and plans answer the same items, so comparisons are paired. scipy does what it has. Wilson's
-interval and Holm's adjustment are written out: scipy makes an exact test with each Wilson interval (half a millisecond,
-and tables have thousands of rows) and has no Holm, for which one more package is too much. tests/calibration.py shows
-coverage and power.
+Outcomes are right or wrong and plans answer the same items, so comparisons are paired. Two things are not scipy's:
+Wilson's interval, because scipy runs an exact test with each (half a millisecond, and tables have thousands of rows),
+and Holm's adjustment, which it lacks. tests/calibration.py shows coverage and power.
 """
 
 import math
@@ -55,7 +54,7 @@ def wilson_interval(n_correct: float, n: int, level: float = LEVEL) -> tuple[flo
 
 
 def stratified_wilson(share: Array, n: Array, group: NDArray[np.intp], level: float = LEVEL) -> tuple[Array, Array]:
-    """Intervals of means of shares, each share weighing the same: Wilson's, stratified (Yan and Su 2010).
+    """Intervals of means of shares with equal weights: Wilson's, stratified (Yan and Su 2010).
 
     Each stratum's interval is taken at a smaller z, so that their mean has the wanted level. With one stratum a group
     this is Wilson's interval.
@@ -153,7 +152,7 @@ def paired_bootstrap(
 
 
 def effective_n(sizes: ArrayLike) -> int:
-    """Items of one stratum whose mean would be as certain as the mean over strata of these sizes; n for one."""
+    """The n of a single stratum that would be as certain as the mean over strata of these sizes."""
     n = np.asarray(sizes, np.float64)
     return int(len(n) ** 2 / (1 / n).sum() + 1e-9) if len(n) else 0
 
@@ -174,8 +173,8 @@ def smallest_detectable_difference(n: int, discordant: float = 0.5, power: float
     plus one item, since the exact test moves in whole items.
 
     Args:
-        discordant: s, the share of items that exactly one of the two plans gets right. One half is what plans that
-            have nothing in common reach at most, so the default is a cautious bound; plans mostly agree.
+        discordant: s, the share of items that exactly one of the two plans gets right. Unrelated plans reach at most
+            one half, so the default is a cautious bound; plans mostly agree.
     Returns:
         In (0, discordant]; NaN where no difference is large enough.
     """

@@ -22,12 +22,12 @@ CURVE = ("criterion", "label", "n_drop", "group", "value", "low", "high", "n", "
 
 
 def label(criterion: str) -> str:
-    """What the user reads for a criterion: its name, as the command line and the files call it."""
+    """How a criterion is shown: by its name, as on the command line and in files."""
     return {FULL: "full model", "manual": "by hand"}.get(criterion, criterion)
 
 
 def score_table(outcomes: pd.DataFrame, by: str = "domain") -> pd.DataFrame:
-    """One row per measured plan and group: its score is the mean over the group's benchmarks, each weighing the same.
+    """One row per measured plan and group: its score is the mean over the group's benchmarks with equal weights.
 
     A plan that lacks one of a group's benchmarks has no score there. Graded metrics count by their value.
 
@@ -93,7 +93,7 @@ def random_envelope(table: pd.DataFrame, groups: Sequence[str], measure: str = "
 
 
 def drawn_numbers(points: pd.DataFrame, envelope: pd.DataFrame, references: pd.DataFrame | None) -> pd.DataFrame:
-    """Everything that a score chart draws as one table: its twin, with a column `series` that says what a row is."""
+    """Everything that a score chart draws, as one table: its twin; the column `series` says what a row is."""
     random = envelope.rename(columns={"median": "value", "plans": "n_plans"})
     parts = [
         points.assign(series="measured plan"),
@@ -111,7 +111,7 @@ def reference_points(
 ) -> pd.DataFrame:
     """Scores from elsewhere as points: the columns of `curves`, and origin (imported | published) and benchmark.
 
-    Each benchmark and item set stands for itself; retention is against the full model of the same origin.
+    Each benchmark and item set has points of its own; retention is against the full model of the same origin.
 
     Args:
         figures: without outcomes; those of the measure that say how many layers were dropped become points without an
@@ -203,7 +203,7 @@ def pairwise(outcomes: pd.DataFrame, criteria: Sequence[str], n_drop: int, domai
 
 
 def pairs_as_read(pairs: pd.DataFrame) -> pd.DataFrame:
-    """A table of pairs with differences in points and p-values in words."""
+    """A table of pairs with differences in points and p-values as text."""
     bounds = zip(100 * pairs.low, 100 * pairs.high, strict=True)
     table = pairs.assign(
         difference=100 * pairs.difference,
@@ -250,11 +250,11 @@ def flips_by_task(flips: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
 def cost_frame(
     table: pd.DataFrame, costs: pd.DataFrame, cost: str, group: str, criteria: Iterable[str]
 ) -> pd.DataFrame:
-    """Score and cost of the measured plans of a group, and whether each is on the Pareto front of all of them.
+    """Score and cost of a group's measured plans, and whether each is on their common Pareto front.
 
     Args:
-        table: as `score_table` makes it; costs: plan_id and the column `cost`, of which less is better.
-        criteria: kept beside the random plans and the front.
+        table: as `score_table` makes it; costs: plan_id and the column `cost`, where less is better.
+        criteria: kept besides the random plans and the front.
     Returns:
         Columns criterion, label, n_drop, plan_id, score, low, high, n, the cost, front.
     """
@@ -266,17 +266,17 @@ def cost_frame(
 
 
 def pareto_front(cost: pd.Series, value: pd.Series) -> pd.Series:
-    """Which points no other point beats: none costs as little and scores higher, or costs less and scores as high."""
+    """Which points no other point beats, in cost or in value without being worse in the other."""
     best = value.groupby(cost).max().sort_index()
     cheaper = best.cummax().shift(fill_value=-np.inf)  # the best value at any lower cost
     return (value == cost.map(best)) & (value > cost.map(cheaper))
 
 
 def failure_table(records: Iterable[RunRecord]) -> pd.DataFrame:
-    """How freely written answers fail: the share of each kind of failure in the scored items of each plan.
+    """How free answers fail: the share of each kind of failure among the scored items of each plan.
 
     Returns:
-        Columns criterion, n_drop, plan_id, failure, share, n; a kind that a plan does not show has no row.
+        Columns criterion, n_drop, plan_id, failure, share, n; kinds that do not occur have no row.
     """
     rows = []
     for r in records:
@@ -288,7 +288,7 @@ def failure_table(records: Iterable[RunRecord]) -> pd.DataFrame:
 
 
 def p_text(p: float) -> str:
-    """A p-value as it is printed: three decimals, or "< 0.001"."""
+    """A p-value with three decimals, or "< 0.001"."""
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 

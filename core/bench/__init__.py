@@ -1,4 +1,4 @@
-"""Speed that anyone can measure again: `python -m core bench [NAME]`, one file for each bench."""
+"""Speed that anyone can measure again: `python -m core bench [NAME]`, one file per bench."""
 
 from core.bench.timing import BENCHES, run_bench
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from core.bench.timing import Case, Row, run_case
+from core.bench.timing import Case, ReportRow, run_case
 from core.scenes.samples import draw_samples
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ QUESTIONS, FORCED_TOKENS, MOST_TOKENS = 8, 64, 32
 NEAR_TIE = 0.1  # difference of two logits
 
 
-def bench(vlm: "VLM", rounds: int) -> Iterator[Row]:
+def bench(vlm: "VLM", rounds: int) -> Iterator[ReportRow]:
     """Four rows; times are of the same tokens, so that a ratio of times is one of tokens per second."""
     import torch
     from transformers import AutoModelForImageTextToText
@@ -105,7 +105,7 @@ def bench(vlm: "VLM", rounds: int) -> Iterator[Row]:
 def _asker(
     vlm: "VLM", samples: Sequence["Sample"], panes: Sequence["PruningPlan | None"], most: int
 ) -> Callable[..., list[tuple["TokenEvent", ...]]]:
-    """A function that puts every question to all panes, in one request or one after another, and returns the tokens."""
+    """A function that sends every question to all panes, in one request or one by one, and returns the tokens."""
     from core.records.answers import GenerationConfig, PaneDone
     from core.vlm.engine import Engine
 
@@ -124,9 +124,9 @@ def _asker(
 
 
 def _same(ours: Sequence[Sequence["TokenEvent"]], reference: Sequence[Sequence["TokenEvent"]], exact: bool) -> bool:
-    """Whether answers are of the same tokens; in half precision, up to a near tie.
+    """Whether answers have the same tokens; in half precision, up to a near tie.
 
-    A batch rounds as one row does in float32 only: two tokens whose logits are that close may change places.
+    Only in float32 does a batch round as a single row does; otherwise tokens with nearly equal logits may swap.
     """
     for mine, theirs in zip(ours, reference, strict=True):
         parted = next(((a, b) for a, b in zip(mine, theirs, strict=False) if a.token_id != b.token_id), None)

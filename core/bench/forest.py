@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from core.bench.timing import Case, Row, run_case
+from core.bench.timing import Case, ReportRow, run_case
 from core.scenes.samples import DOMAINS, draw_samples
 
 if TYPE_CHECKING:
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 FOREST_PLANS, FOREST_BATCHES = 150, 4
 
 
-def bench(vlm: "VLM", rounds: int) -> Iterator[Row]:
-    """One row; it also says how many layer passes were made and what ratio the FLOPs allow."""
+def bench(vlm: "VLM", rounds: int) -> Iterator[ReportRow]:
+    """One row, with the number of layer passes and the ratio that the FLOPs allow."""
     import numpy as np
 
     from core.pruning.trie import trie_layers
@@ -66,7 +66,7 @@ def bench(vlm: "VLM", rounds: int) -> Iterator[Row]:
 
 
 def _plans_of_a_sweep(vlm: "VLM") -> "list[PruningPlan]":
-    """Distinct plans: every criterion at every budget that leaves five layers, and few random ones, 150 if possible."""
+    """About 150 distinct plans: every criterion at every budget that leaves five layers, and some random ones."""
     from core.errors import CalibrationError
     from core.library.finding import load_atlas
     from core.measure.sweep import sweep_plans
@@ -90,7 +90,7 @@ def _plans_of_a_sweep(vlm: "VLM") -> "list[PruningPlan]":
 def _forest_bound(vlm: "VLM", plans: "Sequence[PruningPlan]", batches: "Sequence[Batch]") -> float:
     """The ratio of the FLOPs of both ways: vision once a batch, the trie's nodes, the head where it is needed.
 
-    What is measured may exceed it: behind a plan's last layer most of the MLP's work is left out, which is not counted.
+    The measured ratio may exceed it, since most of the last MLP's work is skipped, which is not counted.
     """
     from core.pruning.cost import estimate_cost
     from core.pruning.trie import trie_layers

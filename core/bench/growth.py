@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.bench.timing import Row, fitted_exponent
+from core.bench.timing import ReportRow, fitted_exponent
 from core.records.samples import Sample
 from core.scenes.samples import DOMAINS, draw_samples
 
@@ -24,22 +24,22 @@ OUTCOMES = (10**3, 10**4, 10**5, 10**6)
 ITEMS = 500  # outcomes of a stored run, at most
 
 
-def bench(vlm: "VLM", rounds: int) -> Iterator[Row]:
-    """A row for each thing that can grow: `table` has what each size took, `exponent` is fitted through it.
+def bench(vlm: "VLM", rounds: int) -> Iterator[ReportRow]:
+    """A row for each thing that can grow: `table` has the time of each size, `exponent` is fitted to it.
 
-    `reference_s` is what the largest size would take if every unit cost what it costs at the smallest size, so that a
-    ratio of 1 or more says "linear or better". Sizes are run once; `rounds` is not used, the sizes are the repeats.
+    `reference_s` extrapolates the smallest size's cost per unit to the largest size, so that a ratio of 1 or more means
+    "linear or better". Each size is run once; `rounds` is not used.
     """
     yield from (_plans(vlm), _layers(vlm), _samples(vlm), _store())
 
 
-def _plans(vlm: "VLM") -> Row:
+def _plans(vlm: "VLM") -> ReportRow:
     """The forest on 8 items: plans of all budgets share more, the more there are."""
     from core.vlm.forest import score_plans
 
     most = _random_plans(vlm, max(PLANS))
     samples = draw_samples("test", 0, 8)
-    score_plans(vlm, most[:1], samples)  # what the first call sets up
+    score_plans(vlm, most[:1], samples)  # warm-up
 
     def run(n: int) -> Any:
         return score_plans(vlm, most[:n], samples).correct
@@ -47,7 +47,7 @@ def _plans(vlm: "VLM") -> Row:
     return _grown("growth of plans", [n for n in PLANS if n <= len(most)], run, memory=True, agree=_same_start)
 
 
-def _layers(vlm: "VLM") -> Row:
+def _layers(vlm: "VLM") -> ReportRow:
     """The atlas of 32 samples on random models of the embedded shape: spans grow with the square, passes do not."""
     from core.vlm.loading import VLM, describe
     from core.vlm.similarity import compute_atlas
@@ -70,8 +70,8 @@ def _layers(vlm: "VLM") -> Row:
     return _grown("growth of layers", LAYERS, run, memory=True, agree=agree)
 
 
-def _samples(vlm: "VLM") -> Row:
-    """The atlas on more samples; the pictures are drawn before."""
+def _samples(vlm: "VLM") -> ReportRow:
+    """The atlas on more samples; pictures are drawn beforehand."""
     from core.vlm.similarity import compute_atlas
 
     most = draw_samples("calibration", 0, max(SAMPLES))
@@ -81,14 +81,14 @@ def _samples(vlm: "VLM") -> Row:
         return compute_atlas(vlm, _by_domain(most[:n])).values[: len(firsts), 0, :, 0]
 
     def agree(found: list[Any]) -> bool:
-        """The first samples are what they are, whatever the number of others behind them."""
+        """The first samples have the same values, whatever the number of samples after them."""
         within = 1e-4 if vlm.spec.dtype == "float32" else 2e-2
         return all(abs(more - few).max() < within for few, more in pairwise(found))
 
     return _grown("growth of samples", SAMPLES, run, agree=agree)
 
 
-def _store() -> Row:
+def _store() -> ReportRow:
     """The run store: putting runs, then opening it again and reading all of them; `bytes` is its size on disk."""
     from cache import RunStore
 
@@ -117,9 +117,9 @@ def _grown(
     *,
     memory: bool = False,
     agree: Callable[[list[Any]], bool],
-) -> Row:
-    """Time each size, smallest first, then, apart from that, what it allocates."""
-    table: list[Row] = []
+) -> ReportRow:
+    """Time each size, smallest first; then, in runs of their own, what each allocates."""
+    table: list[ReportRow] = []
     found = []
     for n in sizes:
         started, cpu_started = time.perf_counter(), time.process_time()
@@ -145,14 +145,14 @@ def _grown(
         "agree": agree(found),
         "reference": f"{sizes[-1]:,} at what each of {sizes[0]:,} takes",
         "exponent": exponent("seconds"),
-        "cpu_exponent": exponent("cpu_seconds"),  # of processor time, which other work on the machine sways less
+        "cpu_exponent": exponent("cpu_seconds"),  # of processor time, which other work on the machine affects less
         **({"memory_exponent": exponent("peak_bytes")} if memory else {}),
         "table": table,
     }
 
 
 def _same_start(found: list[Any]) -> bool:
-    """Plans are scored the same, whatever the number of others beside them."""
+    """The first plans have the same scores, whatever the number of plans after them."""
     return all((more[: len(few)] == few).all() for few, more in pairwise(found))
 
 

@@ -1,9 +1,9 @@
-"""Bench of the atlas: every span, token kind and domain out of one pass, against passes that others make."""
+"""Bench of the atlas: every span, token kind and domain from one pass, against the usual passes."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from core.bench.timing import Case, Row, run_case
+from core.bench.timing import Case, ReportRow, run_case
 from core.scenes.samples import DOMAINS, draw_samples
 
 if TYPE_CHECKING:
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 SAMPLES, BATCH = 64, 32
 
 
-def bench(vlm: "VLM", rounds: int) -> Iterator[Row]:
-    """Two rows: against the usual way, and what it costs on top of the model's forward alone."""
+def bench(vlm: "VLM", rounds: int) -> Iterator[ReportRow]:
+    """Two rows: against the usual way, and against the model's forward alone."""
     import numpy as np
     import torch
 
@@ -38,7 +38,7 @@ def bench(vlm: "VLM", rounds: int) -> Iterator[Row]:
         return rows
 
     def agree(atlas: Any, rows: Any) -> bool:
-        # the usual way is wrong where a span ends with the last layer: there it compares with the normed state
+        # the usual way is wrong for spans that end with the last layer: it compares with the state after the final norm
         found = [atlas.values[i % len(ordered), 0, : len(row) - 1, i // len(ordered)] for i, row in enumerate(rows)]
         within = 1e-4 if vlm.model.dtype == torch.float32 else 2e-2
         return all(np.allclose(f, row[:-1], atol=within) for f, row in zip(found, rows, strict=True))
@@ -59,5 +59,5 @@ def bench(vlm: "VLM", rounds: int) -> Iterator[Row]:
     yield run_case(Case("similarity, over a bare forward", ours, bare, finite, way, _cost), rounds)
 
 
-def _cost(_ours: Any, _reference: Any) -> Row:
+def _cost(_ours: Any, _reference: Any) -> ReportRow:
     return {"note": "the inverse of the ratio is what the similarities cost; both encode the samples"}

@@ -1,4 +1,4 @@
-"""How benches are run: ours and a reference in turn, in one process, once they are known to agree.
+"""How benches are run: ours and a reference in turn, in one process, after a check that they agree.
 
 A bench is a function from a loaded model and a number of rounds to rows of the report, most of them made by `run_case`.
 """
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
     from core.vlm import VLM
 
 ROUNDS = 3
-Row = dict[str, Any]
-Bench = Callable[["VLM", int], Iterator[Row]]
+ReportRow = dict[str, Any]
+Bench = Callable[["VLM", int], Iterator[ReportRow]]
 BENCHES = ("similarity", "view", "decode", "forest", "growth", "ui")  # each a module of this package with `bench`
 
 
 @dataclass(frozen=True)
 class Case:
-    """Two ways to the same result. `agree` compares what they returned; `more` adds figures to the row."""
+    """Two ways to the same result. `agree` compares what they returned; `more` adds columns to the row."""
 
     name: str
     ours: Callable[[], Any]
     reference: Callable[[], Any]
     agree: Callable[[Any, Any], bool]
     reference_is: str
-    more: Callable[[Any, Any], Row] = lambda _ours, _reference: {}
+    more: Callable[[Any, Any], ReportRow] = lambda _ours, _reference: {}
 
 
 def run_bench(
@@ -53,7 +53,7 @@ def run_bench(
         if name != "all" and name not in BENCHES:
             raise StrataError(f"unknown bench '{name}': {suggest(name, [*BENCHES, 'all'])}")
     chosen = BENCHES if "all" in names else names
-    cases: list[Row] = []
+    cases: list[ReportRow] = []
     for done, name in enumerate(chosen):
         if progress is not None:
             progress(done, len(chosen), f"measuring: {name}")
@@ -73,7 +73,7 @@ def run_bench(
     return {"machine": machine, "cases": cases}
 
 
-def run_case(case: Case, rounds: int = ROUNDS) -> Row:
+def run_case(case: Case, rounds: int = ROUNDS) -> ReportRow:
     """Check agreement on a first, untimed run of both; then time them in turn, so that a noisy machine hits both."""
     ours, reference = case.ours(), case.reference()
     times: dict[str, list[float]] = {"ours": [], "reference": []}
@@ -94,7 +94,7 @@ def run_case(case: Case, rounds: int = ROUNDS) -> Row:
         "ours_s": ours_s,
         "reference_s": reference_s,
         "ratio": reference_s / ours_s,
-        # of processor time, which other work on the machine sways less; of little meaning on a GPU
+        # of processor time, which other work on the machine affects less; means little on a GPU
         "cpu_ratio": reference_cpu_s / ours_cpu_s if ours_cpu_s else None,
         "agree": case.agree(ours, reference),
         "reference": case.reference_is,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core import settings
-from core.bench.timing import Row
+from core.bench.timing import ReportRow
 from core.errors import StrataError
 
 if TYPE_CHECKING:
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 OUTCOMES = (10**2, 10**5)
 
 
-def bench(vlm: "VLM", rounds: int) -> Iterator[Row]:
-    """A row a page: `ours_s` at 100,000 outcomes, `reference_s` at 100, medians of reruns behind a first run.
+def bench(vlm: "VLM", rounds: int) -> Iterator[ReportRow]:
+    """One row per page: `ours_s` at 100,000 outcomes, `reference_s` at 100, medians of reruns after a first run.
 
-    The recording is a part of the one that ships with the project, whatever the model; the first run, which reads it
-    and fills the caches, is told as `first_s`.
+    The runs are a part of those that ship with the project, whatever the model; `first_s` is the first run, which reads
+    them and fills the caches.
     """
     with tempfile.TemporaryDirectory() as folder:
         few, many = (_page_times(Path(folder) / str(n), n, max(rounds, 5)) for n in OUTCOMES)
@@ -41,7 +41,7 @@ def bench(vlm: "VLM", rounds: int) -> Iterator[Row]:
         }
 
 
-def _page_times(folder: Path, n_outcomes: int, rounds: int) -> dict[str, Row]:
+def _page_times(folder: Path, n_outcomes: int, rounds: int) -> dict[str, ReportRow]:
     _write_recording(folder, n_outcomes)
     done = subprocess.run(
         [sys.executable, "-m", "dashboard.bench", str(rounds)],
@@ -53,12 +53,12 @@ def _page_times(folder: Path, n_outcomes: int, rounds: int) -> dict[str, Row]:
     )
     if done.returncode:
         raise StrataError(f"the pages could not be timed: {(done.stderr.strip() or 'no output').splitlines()[-1]}")
-    found: dict[str, Row] = json.loads(done.stdout.splitlines()[-1])
+    found: dict[str, ReportRow] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
 def _write_recording(folder: Path, n_outcomes: int) -> None:
-    """A part of the shipped recording: as many runs and items of it as make up the outcomes."""
+    """A part of the runs that ship: as many runs and items as give this number of outcomes."""
     from cache import RunStore, load_recorded
     from core.library.finding import recorded_anatomy_path, recorded_atlas_path, recorded_runs_path
 
@@ -80,5 +80,5 @@ def _write_recording(folder: Path, n_outcomes: int) -> None:
 
 
 def _first(values: tuple[Any, ...], n: int) -> tuple[Any, ...]:
-    """The first n values; the rest as if they had not been scored."""
+    """The first n values; the rest as not scored."""
     return values[:n] + (None,) * (len(values) - n)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from core.bench.timing import Case, Row, run_case
+from core.bench.timing import Case, ReportRow, run_case
 from core.scenes.samples import draw_samples
 
 if TYPE_CHECKING:
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 OPEN = 8  # plans at a time, whose memory is counted
 
 
-def bench(vlm: "VLM", rounds: int) -> Iterator[Row]:
-    """One row; it also says what eight open plans take on top of the weights."""
+def bench(vlm: "VLM", rounds: int) -> Iterator[ReportRow]:
+    """One row; it also has the memory of eight open plans on top of the weights."""
     import tempfile
 
     import torch
@@ -43,10 +43,10 @@ def bench(vlm: "VLM", rounds: int) -> Iterator[Row]:
         yield run_case(Case("view", ours, reload, agree, way, lambda *_: _memory_of_open_plans(vlm)), rounds)
 
 
-def _memory_of_open_plans(vlm: "VLM") -> Row:
-    """What open plans take on top of the weights: as models of their own, and answering one question in step.
+def _memory_of_open_plans(vlm: "VLM") -> ReportRow:
+    """Memory of open plans on top of the weights: as models of their own, and answering one question in step.
 
-    Tensors that are not the model's own, and Python's objects; keys and values belong to the answers.
+    Counts tensors that are not the model's own and Python's objects, without keys and values.
     """
     from core.vlm.in_step import InStep
     from core.vlm.prompt import prefills, prepare_prompt
@@ -85,7 +85,7 @@ def _memory_of_open_plans(vlm: "VLM") -> Row:
 
 @contextmanager
 def _traced() -> Iterator[list[int]]:
-    """Bytes that Python allocated meanwhile and still holds at the end."""
+    """Bytes that Python allocated inside the block and still holds at its end."""
     held: list[int] = []
     tracemalloc.start()
     try:

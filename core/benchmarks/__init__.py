@@ -1,7 +1,7 @@
-"""Benchmarks by name: each describes itself in its own file; rows become items, pictures are decoded when asked for.
+"""Benchmarks by name: each describes itself in its own file; rows become items, pictures are decoded when needed.
 
-A new file in `sets` is found by itself. Importing it all loads no dataset library: the records are also read where
-no benchmark can be loaded.
+A new file in `sets` is found without being listed. Importing this package loads no dataset library, because the records
+of benchmarks are also read where none can be loaded.
 """
 
 from core.benchmarks.loading import load_benchmark

@@ -24,10 +24,10 @@ def open_image(
 ) -> Image.Image:
     """The first frame of a PNG, JPEG or WebP picture as RGB, upright, at most 2048 pixels a side.
 
-    The bounds are those of uploads; benchmarks, whose pictures a user chose to load, have wider ones.
+    The default bounds are those of uploads; benchmarks, which the user chose to load, have wider ones.
 
     Raises:
-        SampleError: one line, for anything that is not such a picture or is too large.
+        SampleError: not such a picture, or too large.
     """
     if isinstance(data, Path):
         data = _read(data, max_bytes)

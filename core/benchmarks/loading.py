@@ -1,21 +1,21 @@
-"""Benchmarks as items and samples: which rows, in which order, under which ids, with pictures decoded when asked for.
+"""Benchmarks as items and samples: which rows, in which order, under which ids; pictures are decoded when needed.
 
 Names: `chartqa`, `chartqa@REVISION` (a branch, a tag or a commit of the dataset), `llava_onevision:CONFIG`,
-`local:PATH` and `snapask:PATH` (core/benchmarks/sets/local.py). A benchmark pins a commit that was seen on the Hub
-where there is one, else it follows the branch main. Either way the commit that was read goes into `ItemSet.dataset`
-("id@commit:config/split"), and the hash of the items is made of their content, so other data never passes for the same.
+`local:PATH` and `snapask:PATH` (core/benchmarks/sets/local.py). A benchmark pins a commit of its dataset if one is
+known, else it follows the branch main. Either way `ItemSet.dataset` names the commit that was read
+("id@commit:config/split"), and the hash of the items is over their content: different data never counts as the same.
 
 Parts:
 
-- `test`: the evaluated split, whole, as it was published. Of a set that has a training split only (`numinamath`,
-  `llava_onevision`): its `held_out` part.
-- `calibration`: the benchmark's own training split where it has one; else the rows whose picture (or text, where there
-  is none) hashes into the first `CALIBRATION_PERCENT` of a hundred.
-- `held_out`: the rows that `calibration` can never meet: all of `test` where there is a training split, else the other
-  rows. Who calibrates on a benchmark evaluates on this part of it.
+- `test`: the whole published evaluation split; of a set that only has a training split (`numinamath`,
+  `llava_onevision`), its `held_out` part.
+- `calibration`: the benchmark's own training split if it has one; else the rows whose picture (or text, without a
+  picture) hashes into the first `CALIBRATION_PERCENT` of a hundred.
+- `held_out`: the rows that are never in `calibration`: all of `test` if there is a training split, else the other rows.
+  Evaluate on this part if you calibrate on the same benchmark.
 
-A row's side depends on its content alone: neither the seed nor the limit moves it, and all questions about one picture
-(in MathVerse: all versions of one problem) are on one side.
+A row's part depends on its content alone, not on the seed or the limit, and all questions about one picture (in
+MathVerse: all versions of one problem) are in one part.
 """
 
 import random
@@ -39,8 +39,8 @@ from core.records.samples import Sample, data_hash
 
 PARTS = ("test", "calibration", "held_out")
 STREAMED = 1000  # rows of a stream, unless a limit says otherwise
-MOST_REPEATS = 16  # of one content that are looked for
-STREAM_FACTOR = 40  # times the wanted rows: so many of a stream are looked at, at most
+MOST_REPEATS = 16  # of one content
+STREAM_FACTOR = 40  # rows of a stream that are read at most, as a multiple of the wanted rows
 
 
 def load_benchmark(
@@ -115,7 +115,7 @@ def load_benchmark(
 
 
 def find_picture(name: str, source: str, sample_id: str) -> Image.Image | None:
-    """The picture of an item that was measured, from files on this machine: nothing is fetched.
+    """The picture of a measured item, from files on this machine: nothing is fetched.
 
     Args:
         name: the item set's benchmark.
@@ -136,7 +136,7 @@ def find_picture(name: str, source: str, sample_id: str) -> Image.Image | None:
     here = find_source(wanted.benchmark, config, split, revision, fetch=False)
     table = open_table(wanted.benchmark, here)
     item = read_row(wanted.benchmark, table[int(row)], source) if int(row) < len(table) else ""
-    ids = Ids()  # contents that come again are numbered
+    ids = Ids()  # repeated contents are numbered
     if isinstance(item, str) or all(ids.of(item) != sample_id for _ in range(MOST_REPEATS)):
         raise SampleError(f"{source} is another row now: measure {name} again")
     return decoded(item.image, source)
@@ -151,7 +151,7 @@ def _collect(
     key: str,
     label: str,
 ) -> tuple[list[Sample], Counter[str], int]:
-    """The samples of the wanted rows, why others were left out, and how many rows were looked at."""
+    """The samples of the wanted rows, why others were left out, and how many rows were read."""
     samples: list[Sample] = []
     left_out: Counter[str] = Counter()
     ids, seen = Ids(), 0

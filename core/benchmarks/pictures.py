@@ -1,4 +1,4 @@
-"""Samples whose pictures stay encoded until they are asked for."""
+"""Samples whose pictures stay encoded until they are needed."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,7 +20,7 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 
 
 class Pictures:
-    """The encoded pictures of a table's rows, read from it again when asked for; those of a stream are kept."""
+    """The encoded pictures of a table's rows, read from it when needed; those of a stream are kept."""
 
     def __init__(self, benchmark: Benchmark, table: Any) -> None:
         self._benchmark, self._table = benchmark, table
@@ -60,7 +60,7 @@ def decoded(encoded: bytes | None, source: str) -> Image.Image | None:
 
 
 class LazySamples(Sequence[Sample]):
-    """Samples whose pictures are decoded when a sample is asked for, and not kept. A slice is lazy too."""
+    """Samples whose pictures are decoded on access and not kept. A slice is lazy too."""
 
     def __init__(self, samples: Sequence[Sample], pictures: Pictures) -> None:
         self._samples, self._pictures = tuple(samples), pictures

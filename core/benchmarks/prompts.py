@@ -1,6 +1,6 @@
-"""Pieces of prompts that several benchmarks share: options by letter, and options that stand in a question's text.
+"""Pieces of prompts that benchmarks share: options listed by letter, and options within a question's own text.
 
-The instructions are those that lmms-eval gives by default, so that its results and ours answer the same question.
+The instructions are lmms-eval's defaults, so that its results and ours answer the same question.
 """
 
 import re
@@ -12,7 +12,7 @@ PHRASE = "\nAnswer the question using a single word or phrase."
 
 
 def lettered(choices: Sequence[str]) -> str:
-    """Options under each other: "A. red", "B. blue"."""
+    """Options, one a line: "A. red", "B. blue"."""
     return "\n".join(f"{letter}. {choice}" for letter, choice in zip(ascii_uppercase, choices, strict=False))
 
 
@@ -30,7 +30,7 @@ def letter_of(index: int, choices: Sequence[str]) -> str:
 def choices_in(text: str) -> tuple[str, ...]:
     """The options in a question's own text, each on a line as "A. red" or "(A) red".
 
-    None unless there are two or more that count up from A.
+    Empty unless there are two or more, lettered from A on.
     """
     found = re.findall(r"^\s*(?:([A-Z])[.):]|\(([A-Z])\))\s+(\S.*?)\s*$", text, re.MULTILINE)
     letters = "".join(a or b for a, b, _ in found)

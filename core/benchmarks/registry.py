@@ -1,4 +1,4 @@
-"""What a benchmark says of itself, and the registry that its file joins; nothing is loaded here.
+"""What a benchmark states about itself, and the registry that its file joins; nothing is loaded here.
 
 A benchmark is one small file with one function under `@benchmark(...)`: the arguments are its record, the function
 turns a row of its dataset into an `Item`, or into the reason why that row is left out.
@@ -14,14 +14,14 @@ from core.errors import SampleError, suggest
 
 @dataclass(frozen=True)
 class Item:
-    """A question as the model is asked it, and what counts as right (`core.scoring.judging.Gold`).
+    """A question as the model reads it, and what counts as right (`core.records.gold.Gold`).
 
     Attributes:
         question: the whole prompt, options and instruction included.
-        answer: gold; an empty one leaves the row out.
-        task: what the row belongs to within its benchmark: a category, a subject, a source.
-        image: the encoded picture, None where the question has none.
-        group: rows of one group fall on one side of a calibration split; by default those of one picture.
+        answer: gold; if it is empty the row is left out.
+        task: a category, a subject or a source within the benchmark.
+        image: the encoded picture, None if the question has none.
+        group: rows of one group are in one part of a calibration split; by default those of one picture.
     """
 
     question: str
@@ -42,10 +42,10 @@ class Harness:
     """What other harnesses call a benchmark.
 
     Attributes:
-        task: of lmms-eval.
+        task: lmms-eval's name.
         metric: the key of its score there, without the filter's name.
         percent: that score is in 0 to 100 instead of 0 to 1.
-        vlmevalkit: the dataset's name in VLMEvalKit, whose files it ends ("" where it has none).
+        vlmevalkit: the dataset's name in VLMEvalKit, suffix of VLMEvalKit's file names ("" if it has none).
     """
 
     task: str = ""
@@ -60,20 +60,20 @@ class Benchmark:
 
     Attributes:
         key: its name here.
-        domain: math | general; our assignment, made by whether the answer needs mathematical reasoning in steps.
+        domain: math | general: we assign math where the answer needs mathematical reasoning in steps.
         dataset: id on the Hub; "" for tables that the user names (`key:PATH`).
-        aliases: other ids of the same dataset, older ones as a rule, tried when the first is not found.
+        aliases: other ids of the same dataset, mostly older ones, tried if the first is not found.
         config, split: what is evaluated.
-        config_fault: why another configuration (`key:CONFIG`) is not taken, "" if it is; None where there is no other.
-        calibration: the split to calibrate on, with the same columns; "" where there is none.
-        files: the Parquet files of a split within the dataset's repository, a pattern of {config} and {split}.
-        revision: a commit of the dataset that was seen on the Hub, or "main", which is resolved when it is loaded.
-        columns: column -> type (see `core.benchmarks.tables`, several joined by "|"), those read.
+        config_fault: why another configuration (`key:CONFIG`) is refused, "" if it is not; None if there is no other.
+        calibration: the split to calibrate on, with the same columns; "" if there is none.
+        files: the Parquet files of a split in the dataset's repository, a pattern with {config} and {split}.
+        revision: a known commit of the dataset, or "main", which is resolved when it is loaded.
+        columns: those that are read: name -> type (see `core.benchmarks.tables`; several joined by "|").
         metric: a name of `core.scoring.judging.METRICS`.
-        max_new_tokens: of an answer; lmms-eval's number where it states one that is not meant for long reasoning.
-        licence: as its publisher states it; "unknown" where no statement was found.
-        rows: in the evaluated split, 0 where they were not counted.
-        streaming: too large to be fetched whole: rows are read as they come, at most so many as are asked for.
+        max_new_tokens: limit of an answer; lmms-eval's, unless that is meant for long reasoning.
+        licence: as its publisher states it; "unknown" if no statement was found.
+        rows: in the evaluated split, 0 if they were not counted.
+        streaming: too large to fetch whole: only the wanted rows are read, in the stream's order.
         note: what a reader of its scores must know.
     """
 
@@ -149,7 +149,7 @@ class Wanted:
 def parse_name(name: str) -> Wanted:
     """
     Raises:
-        SampleError: an unknown benchmark, or something behind its key that it does not take.
+        SampleError: an unknown benchmark, or a suffix that it does not accept.
     """
     found = get_benchmark(name)
     rest = name[len(found.key) :]

@@ -1,4 +1,4 @@
-"""A dataset's row as an item: read, or left out with a reason; its id; its side of a split by content."""
+"""A dataset's row as an item: read, or left out with a reason; its id; its part of a split, by content."""
 
 import hashlib
 import json
@@ -37,10 +37,10 @@ def _encoded(cell: dict[str, Any] | None) -> bytes | None:
 
 
 class Ids:
-    """Ids of contents: the prompt, the picture and what counts as right, not where they were found.
+    """Ids by content: the prompt, the picture and what counts as right, not where they were found.
 
-    Contents that come again are numbered, since the items of a record have distinct ids and leaving them out would
-    change a benchmark: POPE asks the same of the same picture in up to three of its categories.
+    Repeated contents are numbered: a record's items need distinct ids, and leaving repeats out would change the
+    benchmark (POPE has the same question about the same picture in up to three of its categories).
     """
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class Ids:
 
 
 def side_of(item: Item) -> str:
-    """calibration | held_out, by the item's group: its picture, or its text where there is none."""
+    """calibration | held_out, by the item's group: its picture, or its text if it has none."""
     group = item.group.encode() if item.group else item.image or item.question.encode()
     percent = int(hashlib.sha256(group).hexdigest()[:8], 16) % 100
     return "calibration" if percent < CALIBRATION_PERCENT else "held_out"

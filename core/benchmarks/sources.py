@@ -1,8 +1,8 @@
 """Where a benchmark's Parquet files are: a mirror, the Hub's cache, or the Hub; or one line that says how to get them.
 
 `STRATA_DATASETS` names a folder of mirrors, for machines without network: `<owner>--<name>/<config>/<split>*.parquet`,
-for example `lmms-lab-encoder--ChartQA/default/test-00000-of-00001.parquet`. What lies there is used before anything
-else. Otherwise files come from the Hub's cache and, unless `HF_HUB_OFFLINE` is set, from the Hub.
+for example `lmms-lab-encoder--ChartQA/default/test-00000-of-00001.parquet`. A mirror is used first; otherwise files
+come from the Hub's cache and, unless `HF_HUB_OFFLINE` is set, from the Hub.
 
 No dataset's own code is ever run (only its Parquet files are read), and a branch is resolved to the commit it is at.
 """
@@ -44,7 +44,7 @@ def find_source(benchmark: Benchmark, config: str, split: str, revision: str, fe
     Args:
         fetch: from the Hub, if the files are not on this machine.
     Raises:
-        SampleError: the files are nowhere to be had; the message has the command that fetches them.
+        SampleError: the files were not found; the message has the command that fetches them.
     """
     pattern = benchmark.files.format(config=config, split=split)
     for dataset in benchmark.ids:
@@ -94,7 +94,7 @@ def _is_of(name: str, split: str) -> bool:
 def _from_hub(dataset: str, pattern: str, revision: str, streaming: bool, fetch: bool) -> tuple[str, tuple[str, ...]]:
     """The commit and its files in the cache, fetched if they are not there yet; of a stream, the files' addresses.
 
-    A commit that is cached is not asked for again; a branch is, unless the Hub cannot be reached.
+    A cached commit needs no request; a branch is looked up each time, unless the Hub cannot be reached.
     """
     from huggingface_hub import HfApi, constants, snapshot_download
     from huggingface_hub.errors import GatedRepoError, HTTPError, RepositoryNotFoundError, RevisionNotFoundError
@@ -135,7 +135,7 @@ def _from_hub(dataset: str, pattern: str, revision: str, streaming: bool, fetch:
 
 
 def _cached(dataset: str, wanted: str, revision: str) -> tuple[tuple[str, tuple[str, ...]] | None, str]:
-    """The commit and the files of a revision as the cache has them; or nothing, and what it lacks."""
+    """The commit and the files of a revision in the cache; or None, and what is missing."""
     from huggingface_hub import snapshot_download
 
     try:

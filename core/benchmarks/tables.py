@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 SHUFFLE_BUFFER = 1000  # rows that a stream is shuffled within, and holds
 
-Row = tuple[str, dict[str, Any]]
+LocatedRow = tuple[str, dict[str, Any]]
 
 
 def _tests() -> dict[str, "Callable[[pa.DataType], bool]"]:
@@ -48,7 +48,7 @@ def check_columns(schema: "pa.Schema", columns: Mapping[str, str], of: str) -> N
     Args:
         schema: of a table.
         columns: name -> type, several joined by "|".
-        of: what the table is called in messages.
+        of: the table's name in messages.
     Raises:
         SampleError: a column is missing, or of another type.
     """
@@ -90,18 +90,17 @@ def open_table(benchmark: Benchmark, source: Source) -> "datasets.Dataset":
     return table
 
 
-def stream_rows(benchmark: Benchmark, source: Source, seed: int) -> Iterator[Row]:
-    """The rows of a source and where they are, in an order of the seed, read as they are asked for.
+def stream_rows(benchmark: Benchmark, source: Source, seed: int) -> Iterator[LocatedRow]:
+    """The rows of a source and where they are, in an order that the seed gives, read lazily.
 
-    The files come in an order of the seed and rows are shuffled within `SHUFFLE_BUFFER`, so that some rows of a large
-    dataset can be drawn without fetching the rest, nor the columns that nobody reads. They come from few of its files,
-    the same wherever the files lie.
+    The seed orders the files, and rows are shuffled within `SHUFFLE_BUFFER`, so that some rows of a large dataset can
+    be drawn without fetching its other files or columns. The order does not depend on where the files are.
 
     Raises:
         SampleError: the files are damaged, or their columns are others.
     """
     rng = random.Random(f"{source.dataset}/{seed}")
-    waiting: list[Row] = []
+    waiting: list[LocatedRow] = []
     for file in rng.sample(source.files, len(source.files)):
         for row in _file_rows(benchmark, source, file):
             waiting.append(row)
@@ -111,13 +110,13 @@ def stream_rows(benchmark: Benchmark, source: Source, seed: int) -> Iterator[Row
         yield _taken(waiting, rng)
 
 
-def _taken(waiting: list[Row], rng: random.Random) -> Row:
+def _taken(waiting: list[LocatedRow], rng: random.Random) -> LocatedRow:
     index = rng.randrange(len(waiting))
     waiting[index], waiting[-1] = waiting[-1], waiting[index]
     return waiting.pop()
 
 
-def _file_rows(benchmark: Benchmark, source: Source, file: str) -> Iterator[Row]:
+def _file_rows(benchmark: Benchmark, source: Source, file: str) -> Iterator[LocatedRow]:
     import pyarrow.parquet as pq
     from huggingface_hub import HfFileSystem
     from huggingface_hub.errors import HTTPError

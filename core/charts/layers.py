@@ -57,7 +57,7 @@ def heatmap_frame(atlas: SimilarityAtlas, kind: str, tasks: bool) -> pd.DataFram
 
 
 def _invisible(domains: pd.Series) -> pd.Series:
-    """Keeps rows of equal task names in different domains apart without showing anything."""
+    """Invisible characters that keep equal task names of different domains apart."""
     codes = {d: "\u200b" * (i + 1) for i, d in enumerate(dict.fromkeys(domains))}
     return domains.map(codes)
 
@@ -89,7 +89,7 @@ def similarity_heatmap(frame: pd.DataFrame) -> Drawn:
 
 
 def driver_frame(atlas: SimilarityAtlas, domain: str, layer: int, kind: str) -> pd.DataFrame:
-    """The samples behind one cell of the heatmap, most changed first: columns sample_id, task, similarity, source."""
+    """The samples of one heatmap cell, most changed first: columns sample_id, task, similarity, source."""
     rows = [
         (sample.sample_id, sample.task, float(value), sample.source)
         for sample, value in zip(

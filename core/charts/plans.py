@@ -56,7 +56,7 @@ def layer_strips(frame: pd.DataFrame) -> Drawn:
 
 
 def overlap_map(frame: pd.DataFrame) -> Drawn:
-    """How many dropped layers each pair of plans shares, written into the cells; the more of them, the deeper."""
+    """How many dropped layers each pair of plans shares, written into the cells; darker for more."""
     names = list(dict.fromkeys(frame.a))
     shown = frame.assign(text=[f"{s} of {e}" for s, e in zip(frame.shared, frame.either, strict=True)])
     fitting = alt.ExprRef(f"width / {len(names)} - 6")
@@ -73,7 +73,7 @@ def overlap_map(frame: pd.DataFrame) -> Drawn:
 
 
 def cost_bars(frame: pd.DataFrame, quantity: str) -> Drawn:
-    """One stacked bar per plan: first what no plan removes, up to the line, then the decoder; the end says how much."""
+    """One stacked bar per plan: what no plan removes, up to the line, then the decoder; the total at the end."""
     rows = frame[frame.quantity == quantity]
     rows = rows[rows.value > 0]
     names = list(dict.fromkeys(rows.plan))
@@ -149,7 +149,7 @@ def plan_score_chart(frame: pd.DataFrame) -> Drawn:
         points.transform_filter("datum.exact").mark_point(filled=True, size=90, opacity=1),
         points.transform_filter("!datum.exact").mark_point(filled=False, size=90, strokeWidth=2, opacity=1),
     ]
-    words = base.encode(text="text:N", color=alt.value(INK))  # beside the interval, on the side that has room
+    words = base.encode(text="text:N", color=alt.value(INK))  # next to the interval, on the side that has room
     after = words.transform_filter("datum.low <= 0.6").mark_text(align="left", dx=7)
     before = words.transform_filter("datum.low > 0.6").mark_text(align="right", dx=-7)
     drawn += [after.encode(x=alt.X("high:Q", scale=scale)), before.encode(x=alt.X("low:Q", scale=scale))]

@@ -55,14 +55,14 @@ def score_chart(
     A click on a mark is the selection "point", with the fields criterion and n_drop.
 
     Args:
-        points: as `results.curves` makes it, of one group.
-        envelope: as `results.random_envelope` makes it, of the same group.
+        points: as `tables.curves` makes it, of one group.
+        envelope: as `tables.random_envelope` makes it, of the same group.
         full: the full model's value on the same axis; NaN draws no line.
         intervals: "bands", "bars" or "none".
         regimes: label of each budget: a row of colour along the bottom and a faint shade above it.
         boundaries: where regimes end and begin, drawn with their intervals in the regime row.
-        references: as `results.reference_points` makes it: hollow marks.
-        picked: criterion and budget of the mark that wears a ring.
+        references: as `tables.reference_points` makes it: hollow marks.
+        picked: criterion and budget of the mark with a ring.
     """
     names = ordered(list(points.criterion))
     shift = {c: (i - (len(names) - 1) / 2) * min(DODGE, 0.5 / max(len(names), 1)) for i, c in enumerate(names)}
@@ -126,7 +126,7 @@ def _envelope(envelope: pd.DataFrame, x: alt.X, y: alt.Y, y_scale: alt.Scale) ->
 def _curves(
     points: pd.DataFrame, names: list[str], measure: str, intervals: str, x: alt.X, y: alt.Y, y_scale: alt.Scale
 ) -> list[alt.Chart | alt.LayerChart]:
-    """Lines, marks and intervals of the criteria; while the pointer is on one of them the others fade."""
+    """Lines, marks and intervals of the criteria; the others fade while the pointer is on one."""
     hover = alt.selection_point("curve", fields=["label"], on="pointerover", clear="pointerout")
     click = alt.selection_point("point", fields=["criterion", "n_drop"], on="click", clear="dblclick", toggle=False)
     labels = [label(c) for c in names]
@@ -178,7 +178,7 @@ def _about(measure: str) -> list[alt.Tooltip]:
 
 
 def _references(references: pd.DataFrame, measure: str, x: alt.X, y: alt.Y) -> alt.Chart:
-    """Scores from elsewhere: hollow marks in their criterion's colour, told apart by the word in the tooltip."""
+    """Scores from elsewhere: hollow marks in their criterion's colour; the tooltip says where from."""
     looks = references.drop_duplicates("label")
     labels, styles = list(looks.label), [style_of(c) for c in looks.criterion]
     rows = references.assign(x=references.n_drop.astype(float))
@@ -264,7 +264,7 @@ def flip_chart(frame: pd.DataFrame) -> Drawn:
     """Items lost to the left of 0 and gained to the right, by task, in percent of the task's items.
 
     Args:
-        frame: as `results.flips_by_task` makes it.
+        frame: as `tables.flips_by_task` makes it.
     """
     rows = frame.melt(["task", "n"], ["lost", "gained"], "change", "items")
     rows["share"] = np.where(rows.change == "lost", -1, 1) * rows["items"] / rows.n
@@ -288,7 +288,7 @@ def flip_chart(frame: pd.DataFrame) -> Drawn:
     return alt.layer(bars, zero).properties(height=alt.Step(22))
 
 
-FAILURES = {  # a colour-blind safe order from what was understood to what was not
+FAILURES = {  # colour-blind safe, from answers that were understood to those that were not
     "wrong": "#66788a",
     "truncated": "#c9a227",
     "unparsable": "#c8553d",
@@ -298,10 +298,10 @@ FAILURES = {  # a colour-blind safe order from what was understood to what was n
 
 
 def failure_chart(frame: pd.DataFrame, height: int = 240) -> Drawn:
-    """Kinds of failure against layers dropped, one criterion's plans; the full model stands at 0.
+    """Kinds of failure against layers dropped, one criterion's plans; the full model is at 0.
 
     Args:
-        frame: as `results.failure_table` makes it.
+        frame: as `tables.failure_table` makes it.
     """
     kinds = [k for k in FAILURES if k in set(frame.failure)]
     rank = frame.assign(order=frame.failure.map({k: i for i, k in enumerate(kinds)}))
@@ -327,7 +327,7 @@ def cost_chart(frame: pd.DataFrame, cost: str, full: tuple[float, float], height
     """Score against cost: every measured plan, the criteria in their colours, the Pareto front joined by steps.
 
     Args:
-        frame: as `results.cost_frame` makes it.
+        frame: as `tables.cost_frame` makes it.
         cost: the column on the axis, a key of `COST_AXIS`.
         full: cost and score of the full model.
     """
@@ -374,7 +374,7 @@ def divergence_chart(frame: pd.DataFrame) -> Drawn:
     """KL from the full model at every token of its answer, one row of bars per plan.
 
     Args:
-        frame: as `answer_tables.divergence_frame` makes it.
+        frame: as `divergence_frame` makes it.
     """
     names = list(dict.fromkeys(frame.pane))
     styles = [style_of(c) for c in frame.drop_duplicates("pane").criterion]

@@ -1,8 +1,8 @@
 """The one look of all charts: colours, marks and dashes of criteria and domains, the ink of text.
 
-Colours are mid-tones that keep a contrast of at least 3:1 on the light and on the dark background; every distinction is
-made a second time by shape, dash, outline or text. No mid-tone reaches the 4.5:1 of text on both, so text has one ink
-for each (`INK`, chosen in the browser). Grid and background come from the theme. Nothing here knows Streamlit.
+Colours are mid-tones with a contrast of at least 3:1 on the light and the dark background; every distinction is also
+made by shape, dash, outline or text. No mid-tone reaches the 4.5:1 that text needs on both, so text has one ink for
+each (`INK`, chosen in the browser). Grid and background come from the theme. Nothing here knows Streamlit.
 """
 
 import hashlib
@@ -54,7 +54,7 @@ SPARE = ("#b0643c", "#5c7f9e", "#94558d", "#6b8e23", "#c2577a", "#477d7d")
 
 
 def style_of(criterion: str) -> Style:
-    """The fixed look of a criterion; one that has none of its own gets one that depends on its name only."""
+    """The fixed look of a criterion; an unknown one gets a look that depends on its name only."""
     if criterion in STYLES:
         return STYLES[criterion]
     if criterion.startswith("search:"):
@@ -69,7 +69,7 @@ def style_of(criterion: str) -> Style:
 
 
 def searched(criterion: str) -> bool:
-    """Plans that a search found are marks without a line: each was looked for by itself."""
+    """Plans that a search found are marks without a line: each budget was searched separately."""
     return criterion.partition(":")[0] == "search"
 
 

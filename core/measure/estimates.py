@@ -1,9 +1,9 @@
 """Expected GPU hours of a recipe: arithmetic on the cost model, each assumption stated. Nothing here knows torch.
 
-It follows what a sweep does with freely written answers (core/vlm/free_form.py). An item goes through vision tower and
-projector once and through each node of the plans' trie once; then the plans decode, as many in step as are asked for,
-and several items at once where that leaves room. After that the gold answers are teacher-forced in batches, over the
-trie. A layer's call takes as long as its products or its bytes do, and never less than Python needs to launch it.
+It follows a sweep with free answers (core/vlm/free_form.py). An item goes through vision tower and projector once and
+through each node of the plans' trie once; then the plans decode in step, `answer_batch` answers at once, those of
+several items if there is room. After that the gold answers are teacher-forced in batches, over the trie. A layer's call
+takes as long as its arithmetic or its memory traffic, and at least as long as Python needs to launch it.
 """
 
 from collections.abc import Sequence
@@ -25,18 +25,18 @@ MOST_ANSWERS = 4096  # answers in step, at most
 
 @dataclass(frozen=True)
 class Assumptions:
-    """What an estimate takes for granted; none of it was measured here.
+    """What an estimate assumes; none of it was measured here.
 
     Attributes:
         compute, bandwidth: shares of a GPU's stated peaks that are reached.
         layer_s: seconds that Python needs to launch one decoder layer. The default is 39 ms a token over 32 layers: the
-            25.5 tokens/s that the PyTorch team reports of a plain Llama-7B on an A100 (their post on gpt-fast).
-        prompt_tokens: text of a question, chat template included.
-        gold_tokens: of a gold answer.
-        answer_tokens: mean length of an answer; 0: every answer runs to its benchmark's limit, as a pruned model's
+            25.5 tokens/s that the PyTorch team reports for a plain Llama-7B on an A100 (their post on gpt-fast).
+        prompt_tokens: text of a question, with the chat template.
+        gold_tokens: length of a gold answer.
+        answer_tokens: mean length of an answer; 0: every answer reaches its benchmark's limit, as a pruned model's
             often does.
-        answer_batch: answers that are written at once, those of all plans to an item and to as many items as there is
-            room for (core/vlm/in_step.py); 0: as many as the GPU holds, which the estimate then states.
+        answer_batch: answers decoded at once: those of all plans to an item, and to as many items as there is room for
+            (core/vlm/in_step.py); 0: as many as the GPU holds, a number that the estimate then states.
     """
 
     compute: float = 0.4
@@ -59,8 +59,8 @@ class Assumptions:
 
 
 @dataclass(frozen=True)
-class Row:
-    """What one benchmark takes. FLOPs and tokens are of all items and plans; `answer_tokens` is of one answer."""
+class BenchmarkHours:
+    """One benchmark's share. FLOPs and tokens are for all items and plans; `answer_tokens` is for one answer."""
 
     benchmark: str
     items: int
@@ -90,7 +90,7 @@ class Estimate:
 
     gpu: Gpu
     assumptions: Assumptions
-    rows: tuple[Row, ...]
+    rows: tuple[BenchmarkHours, ...]
     plans: int
     trie_nodes: int
     layers: int
@@ -102,7 +102,7 @@ class Estimate:
         return sum(row.hours for row in self.rows)
 
     def wall_hours(self, gpus: int) -> float:
-        """Until the last of several GPUs is done: pieces of a few items go to whoever is free, in order."""
+        """Hours until the last of several GPUs is done: each piece goes to the first free GPU, in order."""
         busy = [0.0] * gpus
         for row in self.rows:
             for start in range(0, row.items, row.piece_items):
@@ -123,7 +123,7 @@ def expected_hours(
     assumptions: Assumptions | None = None,
     calibration: Sequence[Work] = (),
 ) -> Estimate:
-    """Hours of one GPU for all plans on all works; a model that does not fit is counted as if it did.
+    """Hours of one GPU for all plans on all benchmarks; a model that does not fit is counted as if it did.
 
     Raises:
         PlanError: a plan of another depth.
@@ -170,19 +170,19 @@ class _Counting:
             calibration_hours=seconds / 3600,
         )
 
-    def _row(self, work: Work) -> Row:
+    def _row(self, work: Work) -> BenchmarkHours:
         prompt = self._prompt(work)
         forced = prompt + self.given.gold_tokens
         answer = min(self.given.answer_tokens or work.max_new_tokens, work.max_new_tokens)
-        # once to be answered and once to be teacher-forced, by all plans together
+        # once for the answers and once for teacher forcing, all plans together
         heads = self.anatomy.head_flops_per_token * len(self.plans) * (1 + self.given.gold_tokens)
         outside = 2 * self._vision(work) + heads
         prefill = outside / self.rate + self._layers_s(self.nodes, prompt, self._in_step(work)[0])
         prefill += self._layers_s(self.nodes, forced, self.batch)
         flops = outside + sum(self._layer(i, tokens) for tokens in (prompt, forced) for i in self.nodes)
-        steps = answer - 1  # the first token comes out of the prefill
+        steps = answer - 1  # the prefill gives the first token
         decode = steps * sum(self._step_s(plan, work, answer) for plan in self.plans) if steps else 0.0
-        return Row(
+        return BenchmarkHours(
             benchmark=work.benchmark,
             items=work.items,
             prompt_tokens=prompt,
@@ -195,10 +195,10 @@ class _Counting:
         )
 
     def _step_s(self, plan: PruningPlan, work: Work, answer: int) -> float:
-        """Seconds of one decoding step of one plan: weights and cache are read, products are made, layers are launched.
+        """Seconds of one plan's decoding step: weights and cache are read, products computed, layers launched.
 
-        Plans in step read the weights and launch the layers once for all of them; every layer counts there, as it does
-        where one of them is the full model.
+        Plans in step share the reading of weights and the launches. All layers count there, as if the full model were
+        among them.
         """
         a, width = self.anatomy, self.anatomy.bytes_per_parameter
         rows = self._in_step(work)[1]
@@ -209,7 +209,7 @@ class _Counting:
             image_tokens=work.image_tokens,
             new_tokens=answer,
         )
-        # of the embeddings one row is read, unless they are the head as well
+        # only one row of the embeddings is read, unless they are also the head
         read = cost.bytes.decoder + cost.bytes.head - (width * a.embedding_parameters if a.head_parameters else 0)
         return max(
             (read / rows + cost.kv_bytes) / (self.given.bandwidth * self.gpu.bandwidth),
@@ -218,14 +218,14 @@ class _Counting:
         )
 
     def _in_step(self, work: Work) -> tuple[float, float]:
-        """(Items at once, answers in step), both on average: a piece's items, and the plans, go in groups."""
+        """(Items at once, answers in step), both averages over the groups that items and plans are split into."""
         plans, piece = len(self.plans), free_chunk(work.max_new_tokens)
         most = min(max(1, self.given.answer_batch // plans), piece)
         items = piece / ceil(piece / most)
         return items, items * plans / ceil(plans / min(plans, self.given.answer_batch // most))
 
     def _answers_that_fit(self, works: Sequence[Work]) -> int:
-        """As many as memory holds, in equal groups of the plans."""
+        """As many as memory holds, in equal groups of plans."""
         plans, most = len(self.plans), max(1, self._batch_size(works, MOST_ANSWERS))
         return most // plans * plans or ceil(plans / ceil(plans / most))
 
@@ -233,7 +233,7 @@ class _Counting:
         return self.given.prompt_tokens + work.image_tokens
 
     def _layers_s(self, layers: Sequence[int], tokens: int, batch: float = 1) -> float:
-        """Seconds per sample of these layers' calls over a whole sequence."""
+        """Seconds per sample for these layers over a whole sequence."""
         launch = self.given.layer_s / max(batch, 1)
         return sum(max(self._layer(i, tokens) / self.rate, launch) for i in layers)
 

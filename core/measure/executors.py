@@ -1,7 +1,7 @@
 """Where the pieces of a sweep are scored: in this process, or by the workers of a Ray cluster.
 
-A piece is some plans on a chunk of one benchmark's items. Pieces depend on nothing but the model, so they may be scored
-in any order, and again where a worker was lost; each is handed back once, and only the sweep writes to the run store.
+A piece is some plans on a chunk of one benchmark's items. Pieces depend only on the model, so they may be scored in any
+order, and again after a worker was lost; each is returned once, and only the sweep writes to the run store.
 """
 
 import os
@@ -34,7 +34,7 @@ class Piece:
 
     Attributes:
         benchmark: which of the sweep's.
-        samples: may open their pictures only when they are asked for; whoever goes through them gets those that can be.
+        samples: may decode pictures lazily; iteration skips unreadable pictures.
         options: of the scorer, where answers are written freely.
     """
 
@@ -237,7 +237,7 @@ class _Worker:
 
 
 def device_name(device: str) -> str:
-    """What torch calls a device, or the devices that share a model: "cpu", "NVIDIA H200", "NVIDIA H200+cpu"."""
+    """torch's name of a device, or of the devices that share a model: "cpu", "NVIDIA H200", "NVIDIA H200+cpu"."""
     names = dict.fromkeys(device.split("+"))
     for name in names:
         if name.startswith("cuda"):
@@ -254,7 +254,7 @@ def _forest() -> Scorer:
 
 
 def _connected_ray(address: str, workers: int | None) -> Any:
-    # Ray reads these when it is imported: report nothing to anyone, and hide no GPU from those who asked for none.
+    # Ray reads these when it is imported: report nothing to anyone, and hide no GPU from tasks that requested none.
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
     if address.startswith(("local", "127.")):
         # Listen and look on 127.0.0.1 only: Ray's own option takes the machine's address instead.

@@ -1,4 +1,4 @@
-"""What the makers of GPUs state of them: peaks of arithmetic and of memory."""
+"""GPUs as their makers state them: peaks of arithmetic and of memory."""
 
 from dataclasses import dataclass
 

@@ -1,7 +1,7 @@
-"""The greedy drop order: round by round, the layer goes whose removal raises the loss on the calibration set least.
+"""The greedy drop order: each round drops the layer whose removal raises the loss on the calibration set least.
 
-After Song et al. 2024 (arXiv:2402.09025). A round is one call of the forest, with one plan for each layer that is left;
-orders are nested, so a stopped one is a shorter one, and is continued rather than begun again.
+After Song et al. 2024 (arXiv:2402.09025). A round is one call of the forest, with one plan for each remaining layer;
+orders are nested, so that a stopped one is a shorter order, which is continued later.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,11 +29,12 @@ def greedy_orders(
     batch_size: int = 64,
     progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[GreedyOrder]:
-    """The order after each round, one layer longer each time; a caller that stops asking loses nothing it was given.
+    """The order after each round, one layer longer each time.
 
     Args:
-        samples_by_domain: calibration samples; a domain's loss is the mean over its samples; domains weigh the same.
-        held: an order to continue; used only if it is of these samples and of this protection.
+        samples_by_domain: calibration samples; a domain's loss is the mean over its samples, and domains have equal
+            weight.
+        held: an order to continue; used only if it has the same samples and protected layers.
         progress: called with (outcomes done, outcomes in all), an outcome being one plan on one sample.
     """
     from core.vlm.forest import score_plans

@@ -1,8 +1,7 @@
-"""Jobs: commands that run in processes of their own, known by their folders, so that they outlive who started them.
+"""Jobs: commands in processes of their own, identified by folders, so that they outlive the process that started them.
 
-A job is `python -m core ... --progress-file F`. Its folder holds the command, its log, what it last said about itself,
-and a lock that its process holds for as long as it lives: whoever can take the lock knows that it is gone, whatever
-number its process had and whoever has that number now.
+A job is `python -m core ... --progress-file F`. Its folder has the command, its log, its last report, and a lock that
+its process holds while it lives: if the lock is free the job has ended, even if another process has its number now.
 """
 
 import fcntl
@@ -28,7 +27,7 @@ from core.files import replace_text
 COMMANDS = ("sweep", "calibrate", "search")  # that take --progress-file
 MOST_RUNNING = 2  # at once: each loads a model of its own and shares the processors with everybody's answers
 MOST_KEPT = 50  # jobs; the oldest that do not run are forgotten
-REPORT_S = 0.5  # how often a job says how far it is
+REPORT_S = 0.5  # seconds between a job's reports
 LOG_BYTES = 4000  # of the end of a log
 
 
@@ -37,11 +36,11 @@ class Job:
     """What is known about a job.
 
     Attributes:
-        status: running | done | failed | cancelled | interrupted (its process died without a word: resume it).
-        done, total: outcomes, samples or what else the command counts; total is 0 until it is known.
-        what: what it is doing; "stopping …" from a cancel until it is gone.
+        status: running | done | failed | cancelled | interrupted (its process died without a report: resume it).
+        done, total: in the command's unit (outcomes, samples); total is 0 until it is known.
+        what: the current step; "stopping …" from a cancel until the process is gone.
         message: how it ended, one line.
-        eta_s: seconds that are left, None where nobody can say.
+        eta_s: seconds left, None if unknown.
     """
 
     job_id: str
@@ -60,16 +59,16 @@ class Job:
 
 
 class Report:
-    """What a running command says about itself: one JSON file, put in its place in one step.
+    """A running command's report on itself: one JSON file, replaced in one step.
 
     Raises:
-        StoreError: the file cannot be written (later on, a command does not break off over that).
+        StoreError: the first write failed (later failures do not stop the command).
     """
 
     def __init__(self, path: Path):
         self.path, self.last_s = path, 0.0
         self.state: dict[str, Any] = {"status": "running"}
-        self.first: tuple[float, int, str] | None = None  # when this stage was first heard of, and how far it was then
+        self.first: tuple[float, int, str] | None = None  # when this stage was first reported, and how far it was
         try:
             _write_json(path, self.state)
         except OSError as error:
@@ -96,7 +95,7 @@ class Report:
 
 
 def start_job(arguments: Sequence[str]) -> Job:
-    """Start a command (arguments of `python -m core`) in the background; one that runs already is not started again.
+    """Start a command (arguments of `python -m core`) in the background, unless the same one is running.
 
     Raises:
         StoreError: `MOST_RUNNING` jobs run already, or the folder of the jobs cannot be written.
@@ -136,15 +135,15 @@ def resume_job(job_id: str) -> Job:
 
 
 def cancel_job(job_id: str) -> None:
-    """Ask a job to stop; it keeps the items that it finished. One that does not run is left as it is."""
-    with _changing() as folder:  # else the number may be that of the process before a resume
+    """Ask a job to stop; finished items are kept. Does nothing if it is not running."""
+    with _changing() as folder:  # else the number may be the process's from before a resume
         if get_job(job_id).status != "running":
             return
         path = folder / job_id / "job.json"
         facts = _read_json(path)
         _write_json(path, facts | {"cancelled": True})
         with suppress(ProcessLookupError):
-            # The command line takes it as Ctrl-C. SIGINT itself is ignored by whatever a shell began in the background.
+            # The command line treats it as Ctrl-C. SIGINT itself is ignored by what a shell began in the background.
             os.kill(facts["pid"], signal.SIGTERM)
 
 
@@ -156,7 +155,7 @@ def list_jobs() -> list[Job]:
 
 def get_job(job_id: str) -> Job:
     folder = _folder() / job_id
-    alive = _alive(folder)  # asked first: a job that ends now has said its last word when the file is read
+    alive = _alive(folder)  # first: a job that ends after this has written its last report before the file is read
     facts = _read_json(folder / "job.json")
     if not facts:
         raise StoreError(f"there is no job '{job_id}': it may be one of the oldest, which are forgotten")
@@ -209,16 +208,16 @@ def _launch(folder: Path, arguments: Sequence[str]) -> None:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C at the dashboard is not meant for it
-            pass_fds=(lock.fileno(),),  # the lock is the process's now
+            start_new_session=True,  # so that Ctrl-C at the dashboard does not reach it
+            pass_fds=(lock.fileno(),),  # the process keeps the lock
         )
         started = datetime.now(UTC).isoformat(timespec="seconds")
         try:
             _write_json(folder / "job.json", {"arguments": list(arguments), "started": started, "pid": process.pid})
-        except OSError:  # the disk is full: nobody would know of it
+        except OSError:  # the disk is full: the job could not be found again
             process.kill()
             raise
-    threading.Thread(target=process.wait, daemon=True).start()  # nobody else would take note of its end
+    threading.Thread(target=process.wait, daemon=True).start()  # reaps it, else it stays a zombie
 
 
 def _alive(folder: Path) -> bool:

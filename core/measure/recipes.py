@@ -1,6 +1,6 @@
-"""Recipes: what is measured of a model, named so that it can be measured again: budgets, criteria, benchmarks, items.
+"""Recipes: named sweeps that can be repeated: budgets, criteria, benchmarks, items.
 
-A recipe knows no model: its budgets are shares of depth, which `Recipe.budgets` turns into layers.
+A recipe is independent of the model: its budgets are shares of depth, which `Recipe.budgets` turns into layers.
 """
 
 from dataclasses import asdict, dataclass
@@ -15,12 +15,12 @@ class Recipe:
     """What a sweep measures.
 
     Attributes:
-        source: the paper, or whose choice it is.
+        source: the paper, or who chose it.
         shares: budgets as fractions of the decoder's depth.
-        criteria: names, as `core.pruning.get_criterion` takes them; random plans come on top.
+        criteria: names for `core.pruning.get_criterion`, besides random plans.
         n_random: random plans at each budget.
         benchmarks: (key, items at most), keys of `core.benchmarks`.
-        calibration: (key, samples) that the similarities are measured on.
+        calibration: (key, samples) for the similarities.
         note: what a reader of the results must know.
     """
 

@@ -1,7 +1,7 @@
 """Search: a good plan for one domain and budget by local search, chosen on validation items and reported on test items.
 
-The objective is the mean gold NLL, which is smoother than exact match: plans that answer the same items still differ.
-Whatever is chosen on some items looks better there than it is, so the result is compared on items that no choice saw.
+The objective is the mean gold NLL, which is smoother than exact match: plans that answer the same items still differ in
+it. A choice looks better on its own items than it is, so the result is compared on items that no choice has seen.
 """
 
 import math
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from core.vlm.loading import VLM
 
 MAX_PLANS = 300
-N_RANDOM = 8  # starts beside the criteria's plans
+N_RANDOM = 8  # starts besides the criteria's plans
 PER_ROUND = 48  # neighbours scored at once: all of them in the embedded model, which has 14 free layers
 
 Layers = tuple[int, ...]
@@ -44,11 +44,11 @@ def local_search(
 ) -> dict[Layers, float]:
     """Best-first local search over sets of n_drop layers; a move swaps a dropped layer for a kept one.
 
-    Each round scores untried neighbours of the best plan that has any. So it descends while it can, and from a local
-    optimum it goes on at the next best plan, until max_plans or every plan have been tried.
+    Each round scores untried neighbours of the best plan that has any. It descends while it can, and from a local
+    optimum continues at the next best plan, until max_plans or all plans have been tried.
 
     Args:
-        score: losses of some plans, lower is better; asked once for each plan, a round at a time.
+        score: losses of some plans, lower is better; called once a round, and with each plan once.
         starts: scored first, together with a few random plans.
     Returns:
         The loss of every plan tried, in the order of trying.
@@ -72,7 +72,7 @@ def local_search(
 
 
 def neighbours(plan: Layers, free: Sequence[int]) -> Iterator[Layers]:
-    """The plans that drop one other layer instead of one of this plan's."""
+    """The plans that swap one dropped layer for a kept one."""
     for gone in plan:
         for layer in free:
             if layer not in plan:
@@ -81,10 +81,10 @@ def neighbours(plan: Layers, free: Sequence[int]) -> Iterator[Layers]:
 
 @dataclass(frozen=True)
 class Rival:
-    """A criterion's plan, and how the plan found compares with it on the test items.
+    """A criterion's plan, and how the found plan compares with it on the test items.
 
     Attributes:
-        chosen_on: the split on which it was the best criterion. Chosen on `test`, it is optimistic: it saw the items.
+        chosen_on: the split on which it was the best criterion. Chosen on `test`, its score is optimistic.
         difference: score of the plan found minus the rival's, with the paired bootstrap interval.
         p_value: exact McNemar test.
     """
@@ -132,7 +132,7 @@ class SearchReport:
     seconds: float
 
     def to_dict(self) -> dict[str, Any]:
-        """The plan, as `PruningPlan.from_dict` reads it, and beside it how it was found."""
+        """The plan, as `PruningPlan.from_dict` reads it, and how it was found."""
         return {
             **self.plan.to_dict(),
             "domain": self.test.domain,
@@ -176,7 +176,7 @@ def search_plan(
     Args:
         n_drop: layers to drop; as for every criterion, the first and the last are protected.
         runs: takes the test runs: of the plan found (criterion "search:<domain>"), of the criteria and the full model.
-        trials: takes the validation runs, apart from the others: plans by the hundred that no chart should count.
+        trials: takes the validation runs, a separate store: hundreds of plans that no chart should count.
         max_plans: distinct plans to try, those of the criteria included.
     Raises:
         SampleError: validation and test share items.
@@ -198,7 +198,7 @@ def search_plan(
     measured: dict[Layers, RunRecord] = {}
 
     def score(plans: list[Layers]) -> list[float]:
-        size = len(validation_samples)  # one piece, so that a round is one call of the forest
+        size = len(validation_samples)  # one piece: a round is one call of the forest
 
         def report(done: int, _of: int, _what: str) -> None:
             if progress is not None:
@@ -245,8 +245,8 @@ def search_plan(
 
 
 def mean_loss(record: RunRecord) -> float:
-    """Mean gold NLL over the items; infinite where the pruned model overflows. Rounded as it is stored, so that a
-    continued search takes the same turns."""
+    """Mean gold NLL over the items; infinite if the pruned model overflows. Rounded as in the store, so that a
+    continued search makes the same choices."""
     loss = float(np.mean([math.nan if v is None else round(v, 4) for v in record.gold_nll]))
     return math.inf if math.isnan(loss) else loss
 

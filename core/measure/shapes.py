@@ -16,7 +16,7 @@ class Shape:
     """A model's shape as its configuration on the Hub states it.
 
     Attributes:
-        n_parameters: as published, to the digits that are; `source` says where.
+        n_parameters: as published in `source`, to that precision.
         structural: layers that no plan may drop (DeepStack).
         image_tokens: of a picture of 1024 by 768 pixels, as the model's own processor cuts it.
     """
@@ -62,9 +62,9 @@ def known_anatomy(model_id: str) -> ModelAnatomy:
 
 
 def write_anatomies(folder: Path, shapes: Iterable[Shape] = tuple(SHAPES.values())) -> None:
-    """Count the parts of each shape and write NAME.anatomy.json, as they ship in cache/recorded. Needs torch.
+    """Count the parts of each shape and write NAME.anatomy.json, as in cache/recorded. Needs torch.
 
-    To write those again: python -c "from core import settings; from core.measure.shapes import write_anatomies;
+    To update those: python -c "from core import settings; from core.measure.shapes import write_anatomies;
     write_anatomies(settings.RECORDED_DIR)".
     """
     from core.vlm.anatomy import compute_anatomy

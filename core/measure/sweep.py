@@ -1,7 +1,7 @@
 """Sweeps: many plans scored on the benchmarks, chunk by chunk into the run store, never the same outcome twice.
 
-The store is the memory of a sweep: what it holds is not scored again, down to the item, so that one that was stopped or
-killed goes on where it was. Plans that drop the same layers share their outcomes, whatever chose them.
+No item in the store is scored again, so that a stopped or killed sweep continues where it was. Plans that drop the same
+layers share their outcomes, whatever criterion chose them.
 """
 
 import math
@@ -36,10 +36,10 @@ FULL = "full"  # the criterion that the unpruned model is filed under
 TEST_SEED = 0
 N_PER_DOMAIN = 250
 N_RANDOM = 16  # random plans at each budget
-FREE_TOKENS = 128  # of all answers of a plan to a piece, at most (one answer may be longer): a stop costs a piece
-EMBEDDED = {f"tiny-{domain}": domain for domain in DOMAINS}  # benchmarks that are drawn here
+FREE_TOKENS = 128  # of a plan's answers to one piece, at most (one answer may be longer): a stop costs a piece
+EMBEDDED = {f"tiny-{domain}": domain for domain in DOMAINS}  # benchmarks drawn by core.scenes
 
-Benchmark = tuple[ItemSet, Sequence[Sample]]  # in the same order; the samples may open their pictures when asked for
+Benchmark = tuple[ItemSet, Sequence[Sample]]  # in the same order; the samples may open their pictures lazily
 Progress = Callable[[int, int, str], None]
 """Called with (outcomes done, outcomes to do, what is being scored); an outcome is one distinct plan on one item."""
 Skipped = tuple[str, int, str]  # (criterion, budget, why): a criterion that could not choose a plan there
@@ -50,7 +50,7 @@ class SweepReport:
     """What a sweep did. `scored` and `reused` count outcomes: one distinct plan on one item.
 
     Attributes:
-        problems: a line for each item whose picture cannot be used; it is left out, and tried again by the next sweep.
+        problems: a line for each item whose picture cannot be used; it is left out until the next sweep tries again.
         items: the items of each benchmark.
         skipped: criteria that could not choose a plan.
     """
@@ -96,7 +96,7 @@ def _embedded(domain: str, split: str, seed: int, n: int) -> Benchmark:
     tasks = domain_tasks(domain)
     samples: list[Sample] = []
     drawn = n
-    while len(samples) < n and drawn <= 4 * n:  # a longer draw begins with the shorter one, so repeats are made up for
+    while len(samples) < n and drawn <= 4 * n:  # a longer draw begins with the shorter one, and replaces repeats
         samples = list({s.sample_id: s for s in draw_samples(split, seed, drawn, tasks)}.values())[:n]
         drawn += max(len(tasks), n - len(samples))
     items = tuple(BenchmarkItem(s.sample_id, s.task, s.question, s.answer, s.source) for s in samples)
@@ -114,13 +114,13 @@ def sweep_plans(
 ) -> list[PruningPlan]:
     """The plans of a sweep: the full model, then each budget's criteria and random plans.
 
-    Random plans are distinct: seeds count up from 0, one that repeats an earlier plan's layers is left out, until there
-    are n_random plans or every possible one is among them.
+    Random plans are distinct: seeds count up from 0, skipping repeats, until there are n_random plans or all possible
+    ones.
 
     Args:
         criteria: names; "random" is governed by `n_random` and ignored here.
-        on_skip: told of each criterion that cannot reach a budget, or that the atlas lacks what it reads (criterion,
-            budget, why); it is left out there.
+        on_skip: called with (criterion, budget, why) for each plan left out: a budget that the criterion cannot reach,
+            or data that the atlas lacks.
     Raises:
         PlanError: an unknown criterion, or a budget that no criterion could reach.
     """
@@ -155,10 +155,10 @@ def run_sweep(
     answer_batch: int = 1,
     progress: Progress | None = None,
 ) -> SweepReport:
-    """Score what the store does not hold yet; every piece, all plans on a chunk of items, is saved when it is scored.
+    """Score what the store does not have; each piece, all plans on a chunk of items, is saved once it is scored.
 
     Args:
-        vlm: the model, which is then used in this process, or the executor that holds it.
+        vlm: a model to use in this process, or an executor that has one.
         chunk: items of a piece: what a kill can cost, once for each worker.
         answer_batch: answers that are written at once, where they are written freely (`score_samples`).
     Raises:
@@ -202,15 +202,15 @@ def run_sweep(
 
 
 def free_chunk(max_new_tokens: int) -> int:
-    """Items of a piece at most, where answers are written freely."""
+    """Items of a piece at most, for free answers."""
     return max(1, FREE_TOKENS // max_new_tokens)
 
 
 class Chosen(Sequence[Sample]):
-    """Some of the samples, opened when they are asked for; going through them, those that cannot be are left out.
+    """Some of the samples, opened lazily; iteration skips those that cannot be opened.
 
     Args:
-        problems: filled with why, by row.
+        problems: filled with the reasons, by row.
     """
 
     def __init__(self, samples: Sequence[Sample], rows: Sequence[int], problems: dict[int, str]):
@@ -253,7 +253,7 @@ class _BenchmarkSweep:
         self.samples = samples
         self.problems: dict[int, str] = {}
         self.distinct = {p.plan_id: p for p in plans}
-        # a ranking's view of what is dropped; a domain of the user's own may not be in the atlas
+        # a user's own domain may not be in the atlas
         similarity = atlas.mean(items.domain) if items.domain in atlas.domains else np.full(atlas.n_layers, np.nan)
         free = {"metric": items.metric, "max_new_tokens": items.max_new_tokens, "answer_batch": answer_batch}
         self.options = free if items.max_new_tokens else {}
@@ -284,8 +284,8 @@ class _BenchmarkSweep:
         store.put_items(items)
 
     def _recall(self) -> None:
-        """Take over what the store holds of this model and these items, whatever criterion it was filed under, and in
-        whatever set, as long as an item is the same there."""
+        """Read outcomes of this model on these items from the store, under any criterion and from any item set that has
+        the same item."""
         items, spec = self.items, self.spec
         ours = (spec.revision, spec.dtype, spec.device, items.metric, items.max_new_tokens, "measured")
         found = [
@@ -294,13 +294,13 @@ class _BenchmarkSweep:
             if (r.model.revision, r.model.dtype, r.device, r.metric, r.max_new_tokens, r.origin) == ours
         ]
         shared = {data_hash: self._shared_items(data_hash) for data_hash in {r.data_hash for r in found}}
-        for r in sorted(found, key=lambda r: r.data_hash == items.data_hash):  # what this very set gave comes last
+        for r in sorted(found, key=lambda r: r.data_hash == items.data_hash):  # this set's own come last
             known = {i: o for i, o in r.outcomes.items() if i in shared[r.data_hash]}
             self.outcomes.get(r.plan.plan_id, {}).update(known)
         held, stale = {r.run_id: r for r in found}, set()
         for n, r in enumerate(self.blank):
             if r.run_id in held:
-                # A finished record keeps the date and device of its own measurement, but no earlier atlas's similarity.
+                # A complete record keeps its own date and device, but takes its similarity from the current atlas.
                 self.blank[n] = before = held[r.run_id]
                 if not math.isnan(r.similarity_dropped) and r.similarity_dropped != before.similarity_dropped:
                     self.blank[n] = replace(before, similarity_dropped=r.similarity_dropped)
@@ -309,12 +309,12 @@ class _BenchmarkSweep:
         self._save(stale | lacking)
 
     def _shared_items(self, data_hash: str) -> set[str]:
-        """Ids of our items that another set of this benchmark has too, word for word."""
+        """Ids of our items that another set of this benchmark has unchanged."""
         other = self.items if data_hash == self.items.data_hash else self.store.items(data_hash)
         return {i.item_id for i in set(self.items.items) & set(other.items)} if other else set()
 
     def pieces(self, chunk: int, number: int) -> Iterator[Piece]:
-        """What is still to score: item chunk by item chunk, plans grouped by what they lack of it."""
+        """What is still to score: chunk by chunk, plans grouped by the items that they lack."""
         if self.options:
             chunk = min(chunk, free_chunk(self.items.max_new_tokens))
         for start in range(0, len(self.item_ids), chunk):

@@ -1,4 +1,4 @@
-"""What a recipe asks of a model: its plans, and the items of its benchmarks. Nothing here knows torch."""
+"""The work in a recipe: its plans, and the items of its benchmarks. Nothing here knows torch."""
 
 from dataclasses import dataclass
 from random import Random
@@ -11,7 +11,7 @@ from core.records.plan import PruningPlan, protected_layers
 
 @dataclass(frozen=True)
 class Work:
-    """Items of one benchmark. `image_tokens` is 0 where the questions have no picture."""
+    """Items of one benchmark. `image_tokens` is 0 if the questions have no picture."""
 
     benchmark: str
     items: int
@@ -20,7 +20,7 @@ class Work:
 
 
 def recipe_works(recipe: Recipe, image_tokens: int) -> list[Work]:
-    """The benchmarks of a recipe, with the lengths that their records state; pictures of one size."""
+    """The benchmarks of a recipe with the lengths from their records, all pictures of one size."""
     return [_work(key, limit, image_tokens) for key, limit in recipe.benchmarks]
 
 
@@ -39,10 +39,10 @@ def _work(key: str, limit: int, image_tokens: int) -> Work:
 def recipe_plans(
     recipe: Recipe, model_id: str, n_layers: int, structural: tuple[int, ...] = (), atlas: SimilarityAtlas | None = None
 ) -> list[PruningPlan]:
-    """The plans of a recipe's sweep, those of the atlas if there is one.
+    """The plans of a recipe's sweep, from the atlas if there is one.
 
-    Without it a ranking drawn from its name stands in for each criterion: nested over the budgets, as rankings are.
-    Drawn ones part earlier than measured ones, which mostly drop late layers, so they share less.
+    Without an atlas each criterion is replaced by a random ranking seeded by its name. Random rankings branch earlier
+    than measured ones, which mostly drop late layers, so their plans share less.
     """
     protected = protected_layers(n_layers, structural)
     budgets = recipe.budgets(n_layers, len(protected))

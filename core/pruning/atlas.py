@@ -1,7 +1,7 @@
 """The similarity atlas: how little each layer, and each span of layers, changes the activations of a domain.
 
 Holds one value per calibration sample, token kind and span, so that means, intervals, split halves and the samples
-behind a number all come from the same record. It may also carry the greedy drop order, which takes many passes of the
+of a number all come from the same record. It may also carry the greedy drop order, which takes many passes of the
 model. Nothing here knows torch.
 """
 

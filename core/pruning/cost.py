@@ -34,7 +34,7 @@ class ModelAnatomy:
         tokens_per_image: image tokens of one picture; 0 where they grow with its size.
         vision_flops_per_token, vision_flops_per_pair: per image token, and per pair of image tokens of one picture.
         decoder_flops_per_token: of the decoder outside its layers (rotary positions).
-        vision_counted: False if the vision tower could not be run without weights; its FLOPs are then unknown, not 0.
+        vision_counted: False if the vision tower could not be run without weights; its FLOPs are then 0 for unknown.
     """
 
     model_id: str

@@ -70,7 +70,7 @@ def _branches(kept: Sequence[Kept], depth: int, group: Iterable[int]) -> tuple[_
         parted.setdefault(kept[i][depth] if depth < len(kept[i]) else None, []).append(i)
     found = []
     for layer, plans in parted.items():
-        behind = () if layer is None else _branches(kept, depth + 1, plans)
-        held = max((b.held + (place > 0) for place, b in enumerate(behind)), default=int(layer is not None))
-        found.append(_Branch(layer, plans, behind, max(held, int(layer is not None))))
+        below = () if layer is None else _branches(kept, depth + 1, plans)
+        held = max((b.held + (place > 0) for place, b in enumerate(below)), default=int(layer is not None))
+        found.append(_Branch(layer, plans, below, max(held, int(layer is not None))))
     return tuple(sorted(found, key=lambda b: -b.held))

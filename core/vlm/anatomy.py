@@ -1,8 +1,8 @@
 """The parts of a model and their FLOPs, from its configuration alone: no weight is read, none is allocated.
 
-The model is built hollow: every parameter is one zero, expanded to its shape. Its own forward runs on it, so every
-family, with its windows, pixel shuffles and routers, counts itself; only matrix products are not carried out but looked
-at on the meta device, where torch's FlopCounterMode counts them.
+The model is built hollow: each parameter is one zero, expanded to its shape. The model's own forward runs on it, so
+that no family (windows, pixel shuffles, routers) needs a rule here; only matrix products run on the meta device
+instead, where torch's FlopCounterMode counts them.
 """
 
 import copy
@@ -47,7 +47,7 @@ PRODUCTS = frozenset(
 LENGTHS = (64, 128)  # tokens; multiples of the chunks that linear attention works in
 GRIDS = (8, 16)  # patches along a side; multiples of the usual attention windows
 MOST_TILES = 6  # that a picture of the tower's own size is cut into
-# what model code raises when it is handed a picture of another family's shape
+# what model code raises when it gets a picture in another family's shape
 MISMATCH = (RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError, AssertionError)
 
 
@@ -101,11 +101,11 @@ def _dtype(config: Any) -> torch.dtype:
 
 
 def _parameters(model: PreTrainedModel) -> Counter[str]:
-    """Parameters by part; a tied one counts where it is met first, at the embeddings."""
+    """Parameters by part; tied ones count as embeddings, where they come first."""
     embeddings, decoder, head = model.get_input_embeddings(), text_decoder(model), model.get_output_embeddings()
     tower = _vision_tower(model)
     owners: dict[int, str] = {}
-    # the first owner stays: the merger at the end of a tower projects, embeddings lie in the decoder
+    # the first owner counts: the merger at the end of a tower projects, embeddings are in the decoder
     for name, modules in (
         ("projector", _mergers(tower)),
         ("embeddings", [embeddings]),
@@ -138,7 +138,7 @@ def _mergers(tower: nn.Module) -> list[nn.Module]:
 
 
 class _Unmultiplied(TorchFunctionMode):
-    """Matrix products give zeros of the right shape; they happen on the meta device only, where they can be counted."""
+    """Matrix products give zeros of the right shape; they run on the meta device only, where they are counted."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -169,7 +169,7 @@ def _hollow_model(config: Any) -> PreTrainedModel:
 
 @contextmanager
 def _counting(parts: Mapping[str, nn.Module]) -> Iterator[Counter[str]]:
-    """FLOPs of what runs inside: of each named part, and in `total`."""
+    """FLOPs of what runs inside the block: of each named part, and in `total`."""
     tally: Counter[str] = Counter()
     began: dict[str, int] = {}
     hooks = []
@@ -193,12 +193,12 @@ def _counting(parts: Mapping[str, nn.Module]) -> Iterator[Counter[str]]:
 
 
 def _fit(tokens: tuple[int, ...], flops: tuple[int, ...]) -> tuple[float, float]:
-    """(per token, per pair) of FLOPs that grow as per_token·n + per_pair·n²; one measurement makes them linear."""
+    """(per token, per pair) of FLOPs that grow as per_token·n + per_pair·n²; linear if there is one measurement."""
     rates = [f / n for f, n in zip(flops, tokens, strict=True)]
     if len(rates) == 1:
         return rates[0], 0.0
     per_pair = (rates[1] - rates[0]) / (tokens[1] - tokens[0])
-    if per_pair <= 0:  # linear attention: its set-up is spread over more tokens
+    if per_pair <= 0:  # linear attention: more tokens share its fixed cost
         return rates[1], 0.0
     return rates[0] - per_pair * tokens[0], per_pair
 
@@ -273,7 +273,7 @@ def _run(model: PreTrainedModel, picture: dict[str, Tensor], parts: Mapping[str,
 
 
 def _pictures(model: PreTrainedModel) -> Iterator[list[dict[str, Tensor]]]:
-    """Inputs of `get_image_features` to try, by what its signature asks for; two sizes where the cost grows with it."""
+    """Inputs of `get_image_features` to try, by its signature; two sizes if the cost depends on the size."""
     asked = inspect.signature(model.get_image_features).parameters
     vision = model.config.vision_config
     patch = _side(getattr(vision, "patch_size", 14))

@@ -1,4 +1,4 @@
-"""The papers of an exported checkpoint: the plan's passport as JSON, and the model card. Plain text, no torch."""
+"""The documents of an exported checkpoint: the plan's passport as JSON, and the model card. Plain text, no torch."""
 
 import json
 import re
@@ -34,7 +34,7 @@ def passport(spec: ModelSpec, plan: PruningPlan, scores: Mapping[str, Any], atla
 
 
 def public_name(model_id: str) -> str:
-    """The id of a model, or of a local one its folder's name: paths of this machine are nobody's business."""
+    """The id of a model, or a local one's folder name: paths of this machine are private."""
     return Path(model_id).expanduser().resolve().name if model_id.startswith(("/", ".", "~")) else model_id
 
 

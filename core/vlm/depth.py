@@ -1,4 +1,4 @@
-"""What a configuration says layer by layer: cut to the kept layers, or refused where layers cannot go one by one.
+"""What a configuration states per layer: cut to the kept layers, or refused if layers cannot be dropped one by one.
 
 Covers every way in which the families of transformers state depth: values listed per layer, lists of layer indices,
 overrides by layer (`per_layer_config`), and rules that count layers from the first.
@@ -15,7 +15,7 @@ LAYER_INDICES = frozenset(
     ["full_attn_idxs", "kv_source_layers", "local_layer_ids", "mlp_only_layers", "moe_layers", "rope_scaling_layers"]
 )
 UNCOUNTED = frozenset(["conv", "linear_attention", "mlp", "moe"])  # layer types whose cache does not count tokens
-# what ties layers to their neighbours or to their place, when it is set
+# settings that tie layers to their neighbours or to their position
 TIED = {
     "cross_attention_layers": "feeds images through cross-attention",
     "cross_layer_interval": "feeds images through cross-attention",
@@ -38,7 +38,7 @@ def check_separable(config: Any) -> None:
         found = "kv_source_layers", TIED["num_kv_shared_layers"]
     n_layers = getattr(text, "num_hidden_layers", None)
     for name, value in stated.items() if n_layers else ():
-        known = name in LAYER_INDICES or name.startswith("mtp") or not value  # mtp: layers beside the decoder
+        known = name in LAYER_INDICES or name.startswith("mtp") or not value  # mtp: layers next to the decoder
         if "layer" in name and _lists(name, value) and len(value) != n_layers and not known:
             found = found or (name, "lists layers in a way that is not known here")
     if found:
@@ -75,7 +75,7 @@ def cut_depth(text: Any, kept: list[int]) -> None:
 
 
 def cut_lists(attributes: dict[str, Any], kept: list[int], n_layers: int) -> dict[str, Any]:
-    """Those of a decoder module's own attributes that list something per layer, cut."""
+    """The attributes of a decoder module that list something per layer, cut."""
     return {
         name: _cut(name, value, kept)
         for name, value in attributes.items()
@@ -104,7 +104,7 @@ def _state_sparse_layers(text: Any, n_layers: int) -> None:
 
 
 def _check_reload(text: Any, cut: dict[str, Any]) -> None:
-    """Some configurations correct themselves when they are read (the last layer must attend to everything, say)."""
+    """Refuse a cut that the configuration changes when it is read (the last layer must attend to everything, say)."""
     try:
         again = type(text)(**text.to_dict())
     except (ValueError, StrictDataclassError) as error:

@@ -29,7 +29,7 @@ class Divergence:
 
 
 def compare_on_answer(vlm: VLM, plan: PruningPlan, sample: Sample) -> Divergence:
-    """Teacher-force the sample's answer (the gold one, or any text put there) through the full model and a plan.
+    """Teacher-force the sample's answer (the gold one, or any text in its place) through the full model and a plan.
 
     Raises:
         PlanError: the plan is of another depth.

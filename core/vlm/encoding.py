@@ -1,7 +1,7 @@
-"""Samples as model inputs: the prompt from the model's chat template, the gold answer behind it, padding on the right;
-prompts that are to be answered are padded on the left.
+"""Samples as model inputs: the model's chat template, then the gold answer, padded on the right; prompts to be answered
+are padded on the left.
 
-Answers are tokenized apart from the prompt, so that their tokens are the ones that decoding would have to produce.
+Answers are tokenized separately from the prompt, so that their tokens are those that decoding would have to produce.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ from core.errors import SampleError
 from core.records.samples import Sample
 from core.vlm.loading import VLM, image_token_id
 
-MAX_QUESTION = 40_000  # characters; benchmarks ask with hints and options, and some with whole documents
+MAX_QUESTION = 40_000  # characters; benchmarks have hints and options, and some whole documents
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Batch:
 
 
 def prompt_text(vlm: VLM, question: str, with_image: bool = True) -> str:
-    """The question as the model's chat template asks it, up to where the answer starts."""
+    """The question in the model's chat template, up to where the answer starts."""
     if not question.strip():
         raise SampleError("the question is empty: type one, for example 'How many shapes are there?'")
     if len(question) > MAX_QUESTION:
@@ -56,7 +56,7 @@ def prompt_text(vlm: VLM, question: str, with_image: bool = True) -> str:
 def encode_prompts(
     vlm: VLM, questions: Sequence[str], images: Sequence[Image.Image | None], padding_side: str = "right"
 ) -> dict[str, Tensor]:
-    """Model inputs of prompts without answers; either all or none have an image."""
+    """Model inputs of prompts without answers; all or none have an image."""
     texts = [prompt_text(vlm, q, i is not None) for q, i in zip(questions, images, strict=True)]
     kwargs: dict[str, Any] = {"text": texts, "return_tensors": "pt", "padding": True, "padding_side": padding_side}
     if images[0] is not None:
@@ -83,7 +83,7 @@ def encode_samples(vlm: VLM, samples: Sequence[Sample]) -> Batch:
             wide[row, :n] = tensor[row, :n]
         return wide
 
-    # every input that runs along the tokens (token types, say) grows with them
+    # every input with one entry per token (token types, say) grows with them
     wide = {k: widened(v, pad if k == "input_ids" else 0) if v.shape == ids.shape else v for k, v in inputs.items()}
     answer = torch.zeros_like(wide["input_ids"], dtype=torch.bool)
     for row, (n, a) in enumerate(zip(lengths, answers, strict=True)):
@@ -101,7 +101,7 @@ def end_token_ids(model: PreTrainedModel) -> set[int]:
 
 
 def sample_batches(samples: Sequence[Sample], size: int) -> Iterator[list[int]]:
-    """Indices of samples in batches of at most `size`, samples with and without an image apart."""
+    """Indices of samples in batches of at most `size`, with and without images separately."""
     for with_image in (True, False):
         rows = [i for i, s in enumerate(samples) if (s.image is not None) == with_image]
         for start in range(0, len(rows), size):

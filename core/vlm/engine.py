@@ -2,12 +2,12 @@
 
 The answers of one request are decoded in step (core/vlm/in_step.py); requests take turns.
 
-Whatever goes wrong with one request ends that request alone: where memory ran out, what it held is dropped and the next
-one finds the model as it was. The queue, the time of a request and the time that an idle model stays are bounded
+An error ends only its own request: if memory ran out, what the request held is freed and the model stays loaded. The
+queue, the time of a request and the time that an idle model stays are bounded
 (`core/limits.py`).
 
-Locking rule: only the worker thread touches the model; sessions reach it through tickets, whose queues are large enough
-for a whole answer, so that a session that went away can never block the worker.
+Locking rule: only the worker thread touches the model; sessions reach it through tickets, whose queues hold a whole
+answer, so that a session that is gone never blocks the worker.
 """
 
 import logging
@@ -64,11 +64,11 @@ class Ticket:
     _panes: int = 1
 
     def events(self, timeout: float = 120.0) -> Iterator[Event]:
-        """Token events of all panes in turn, and each pane's result; raises what went wrong in the worker."""
+        """Token events of all panes in turn, and each pane's result; raises the worker's error."""
         return (event for event in self.beats(timeout, timeout) if event is not None)
 
     def beats(self, every: float, timeout: float = 120.0) -> Iterator[Event | None]:
-        """The same events, and None whenever `every` seconds went by without one, so that a listener can look up.
+        """The same events, and None after every `every` seconds without one, so that a listener can check for a stop.
 
         Waiting in the queue does not count towards the timeout.
         """
@@ -97,7 +97,7 @@ class Ticket:
 
     @property
     def position(self) -> int:
-        """Requests that are before this one in the queue; 0 once it takes turns."""
+        """Requests ahead of this one in the queue; 0 once it takes turns."""
         return self._engine.position(self)
 
 
@@ -169,12 +169,12 @@ class Engine:
 
     @property
     def spec(self) -> ModelSpec | None:
-        """What the loaded model is; None before the first request."""
+        """The loaded model; None before the first request."""
         vlm = self._vlm
         return vlm.spec if vlm else None
 
     def status(self) -> dict[str, Any]:
-        """What the engine is doing, without content: the model that is loaded, requests taking turns and waiting."""
+        """The engine's state without content: the loaded model, requests taking turns and waiting."""
         with self._changed:
             return {
                 "state": self._state,
@@ -202,7 +202,7 @@ class Engine:
                     self._active.append(ticket)
 
     def _turn(self, ticket: Ticket) -> bool:
-        """The next event of a ticket, mostly a token; True when nothing is left to do for it."""
+        """Emit a ticket's next event, mostly a token; True when it is finished."""
         try:
             done = self._step(ticket)
         except Exception as error:
@@ -222,7 +222,7 @@ class Engine:
         ticket._began = ticket._began or time.monotonic()
         if ticket._stream is None:
             vlm = self._model(ticket.model_id)
-            ticket._began = time.monotonic()  # loading is not the visitor's doing
+            ticket._began = time.monotonic()  # loading does not count towards the visitor's time
             ticket._stream = ticket._start(vlm, ticket)
         if time.monotonic() - ticket._began > self.limits.answer_s:
             raise LimitError(
@@ -235,12 +235,12 @@ class Engine:
         return event is None
 
     def _told(self, ticket: Ticket, error: Exception) -> Exception:
-        """What the listener hears: the error as it is; where memory ran out, a line that says what would fit."""
+        """The error for the listener: unchanged, or, if memory ran out, a line that says what would fit."""
         if not ran_out(error):
             if not isinstance(error, StrataError):
                 self._failure = type(error).__name__
             return error
-        # The traceback holds the frames of the failed attempt, and they hold its tensors.
+        # The traceback keeps the frames of the failed attempt alive, and with them its tensors.
         cause: BaseException | None = error
         while cause is not None:
             cause.__traceback__ = None
@@ -260,7 +260,7 @@ class Engine:
 
     def _model(self, model_id: str) -> VLM:
         if self._vlm is None or self._loaded != model_id:
-            self._unload()  # free the old one before the new one needs the room
+            self._unload()  # before the new model needs the memory
             self._state, began = "loading", time.monotonic()
             try:
                 self._vlm, self._loaded = self._load(model_id), model_id

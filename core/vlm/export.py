@@ -1,8 +1,7 @@
 """Exporting a plan: a folder that plain transformers loads, with the plan's passport in it.
 
-Weights go from file to file without passing through memory (core.vlm.shards). Everything is written into a hidden
-folder beside the target, reloaded and compared with the plan's view there, and renamed at the end: a target is whole,
-or it is not there.
+Weights are copied from file to file without being loaded (core.vlm.shards). Everything is written into a hidden folder
+next to the target, reloaded and compared with the plan's view, and renamed at the end: a target is complete or absent.
 """
 
 import errno
@@ -33,10 +32,10 @@ from core.vlm.processing import load_processor
 from core.vlm.shards import find_layers, pruned_bytes, read_shards, write_pruned
 from core.vlm.view import pruned_config, pruned_view
 
-COPIED = ("*.json", "*.jinja", "*.txt", "*.model", "LICENSE*", "NOTICE*")  # beside the weights, from the source folder
-WRITTEN = ("config.json", PLAN_FILE, "*.index.json", "adapter_*")  # made anew, or of something that is not exported
+COPIED = ("*.json", "*.jinja", "*.txt", "*.model", "LICENSE*", "NOTICE*")  # from the source, besides weights
+WRITTEN = ("config.json", PLAN_FILE, "*.index.json", "adapter_*")  # rewritten, or of something not exported
 ROUNDING = 0.02  # of the largest logit: how far two runs of half-precision or GPU kernels may differ
-# the same in float32 on CPU: 0, but that kernels of experts depend on how a weight is aligned in memory
+# in float32 on CPU: 0, except that kernels of experts depend on a weight's alignment in memory
 EXACT_ROUNDING = 1e-5
 
 
@@ -69,9 +68,9 @@ def export_plan(
 
     Args:
         scores: measured scores for the model card (`RunView.passport`): name -> number, or a mapping of its columns.
-        atlas_hash: of the calibration samples that the plan rests on.
-        verify: reload the result and compare its logits with the view's before it gets its name. Needs a loaded model
-            and memory for the pruned one beside it; without it, an outline (`load_outline`) is enough.
+        atlas_hash: of the calibration samples that the plan was chosen with.
+        verify: reload the result and compare its logits with the view's before the folder gets its name. Needs a loaded
+            model and memory for a second, pruned one; without it, an outline (`load_outline`) is enough.
     Raises:
         PlanError: the plan is for another depth, or drops structural layers.
         ExportError: a target that exists, cannot be written or is full; a source that cannot be copied; a difference.
@@ -98,7 +97,7 @@ def export_plan(
         if part is not None:
             shutil.rmtree(part, ignore_errors=True)
         for folder in made:
-            with suppress(OSError):  # someone else uses it by now
+            with suppress(OSError):  # in use by now
                 folder.rmdir()
         if isinstance(error, (OSError, SafetensorError)):
             raise ExportError(_cannot_write(out, error)) from error
@@ -192,7 +191,7 @@ def _copy_pruned(vlm: VLM, plan: PruningPlan, folder: Path, part: Path) -> None:
     for path in sorted({p for pattern in COPIED for p in folder.glob(pattern) if p.is_file()}):
         if not any(path.match(pattern) for pattern in WRITTEN):
             shutil.copyfile(path, part / path.name)
-    # the source's own configuration: the loaded one carries the dtype of this machine
+    # the source's own configuration: the loaded one has this machine's dtype
     config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     pruned_config(config, list(plan.kept)).save_pretrained(part)
     if not (part / "generation_config.json").exists() and vlm.model.generation_config is not None:
@@ -201,7 +200,7 @@ def _copy_pruned(vlm: VLM, plan: PruningPlan, folder: Path, part: Path) -> None:
 
 
 def _licence(folder: Path) -> str:
-    """The licence that the source's model card states in its front matter, if there is a card."""
+    """The licence in the front matter of the source's model card, if there is one."""
     try:
         head = (folder / "README.md").read_text(errors="replace").split("---", 2)
     except OSError:

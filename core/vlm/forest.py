@@ -1,8 +1,8 @@
-"""The forest: many plans scored on the same items, each shared stretch of computation done once.
+"""The forest: many plans scored on the same items, with shared computation done once.
 
-Plans that keep the same first layers compute the same thing up to where they part. One forward of the full model tapes
-the arguments that each layer receives; a depth-first walk over the trie of kept layers then calls the layers directly
-and turns each finished state into outcomes. Memory is depth times one batch.
+Plans that keep the same first layers compute the same states up to their first difference. One forward of the full
+model tapes the arguments that each layer receives; a depth-first walk over the trie of kept layers then calls the
+layers directly and turns each final state into outcomes. Memory is half the depth times one batch.
 """
 
 from collections.abc import Sequence
@@ -60,9 +60,9 @@ def score_plans(
     """Greedy exact match and gold NLL of every plan on every sample.
 
     Args:
-        batch_size: samples at a time, at most; by default what suits the device.
-        memory_bytes: what scoring may take on top of the loaded model; batches are made smaller to keep to it. With or
-            without it, a batch that runs out of memory is halved and tried again.
+        batch_size: samples at a time, at most; the default depends on the device.
+        memory_bytes: what scoring may use on top of the loaded model; batches shrink to fit. With or without it, a
+            batch that runs out of memory is halved and tried again.
         progress: called with (samples done, samples in all) after each batch.
     Raises:
         PlanError: a plan of another depth, or one that drops structural layers.
@@ -92,7 +92,7 @@ def score_plans(
 
 
 def default_batch_size(vlm: VLM) -> int:
-    """On the CPU few samples: more are no faster, since their states leave the caches."""
+    """Few samples on the CPU: more are no faster, since their states do not fit into its caches."""
     return 8 if vlm.device.type == "cpu" else 64
 
 
@@ -111,11 +111,11 @@ def batch_outcomes(
     """(P, B) exact match, (P, B) mean gold NLL and the layer calls made, of distinct plans given by their kept layers.
 
     The greedy answer equals the gold tokens if and only if, with the gold answer teacher-forced, the argmax at every
-    answer position is the gold token, where any token that ends an answer is as good as another: chat models end a turn
-    with one that is not their tokenizer's.
+    answer position is the gold token. All end tokens count as the same one: chat models end a turn with another one
+    than their tokenizer's.
 
     Args:
-        rows_in_head: positions, of one or several plans, that the head turns into logits at a time.
+        rows_in_head: positions (of one or several plans) that the head turns into logits at a time.
     """
     rows, columns = batch.answer.nonzero(as_tuple=True)
     gold = batch.inputs["input_ids"][rows, columns]
@@ -153,7 +153,7 @@ def batch_outcomes(
 
 
 def _wrong_and_nll(logits: Tensor, gold: Tensor, ends: Tensor) -> Tensor:
-    """(2, N): whether the greedy token is another one than gold, and the gold token's NLL; all `ends` are one token."""
+    """(2, N): whether the greedy token differs from gold, and the gold token's NLL; all `ends` count as one token."""
     gold, ends = gold.to(logits.device), ends.to(logits.device)
     greedy, logs = logits.argmax(-1), logits.log_softmax(-1)
     nll, last = -logs.gather(1, gold[:, None])[:, 0], torch.isin(gold, ends)
@@ -162,9 +162,9 @@ def _wrong_and_nll(logits: Tensor, gold: Tensor, ends: Tensor) -> Tensor:
 
 
 def _narrow_layers(model: PreTrainedModel, positions: tuple[Tensor, Tensor]) -> nn.ModuleList:
-    """Layers for the end of a plan, where few positions are read: MLPs, which work token by token, run there only.
+    """Layers for the end of a plan, where few positions are read: MLPs, which work token by token, run only there.
 
-    Not in half precision, where a product of other size rounds differently: outcomes shall be the view's own.
+    Not in half precision, where products of another size round differently and outcomes would not be the view's.
     """
     if model.dtype not in (torch.float32, torch.float64):
         return decoder_layers(model)
@@ -185,7 +185,7 @@ class _AtPositions(nn.Module):
     def forward(self, hidden_states: Tensor, *args: Any, **kwargs: Any) -> Any:
         where = tuple(p.to(hidden_states.device) for p in self.positions)
         found = self.mlp(hidden_states[where][None], *args, **kwargs)
-        if not isinstance(found, Tensor):  # a router's choices come with it
+        if not isinstance(found, Tensor):  # with a router's choices
             return self.mlp(hidden_states, *args, **kwargs)
         out = torch.zeros_like(hidden_states)
         out[where] = found[0]

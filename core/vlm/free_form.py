@@ -1,5 +1,4 @@
-"""Free-form answers of many plans: the prompt's prefill is shared along the trie, then they are decoded,
-several in step if asked."""
+"""Free answers of many plans: the prompt's prefill is shared along the trie, then several answers decode in step."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ from core.vlm.tape import Tail
 
 @dataclass(frozen=True)
 class PlanAnswer:
-    """What a plan said. `stopped` is end | length."""
+    """A plan's answer. `stopped` is end | length."""
 
     token_ids: tuple[int, ...]
     text: str
@@ -60,12 +59,12 @@ def answer_plans(
 ) -> PlanAnswers:
     """Each plan's answer to each sample's question, the same as `core.vlm.generation.answer` gives.
 
-    A family whose layers are not handed a cache makes each plan's prefill by itself.
+    If a family's layers are not called with a cache, each plan's prefill is computed on its own.
 
     Args:
-        at_once: answers that are written in step, at most: those of all plans to a sample, and to as many samples as
-            there is room for. Halved whenever memory runs out. In half precision a row of a batch may round otherwise
-            than alone, so that a near tie can fall the other way.
+        at_once: answers decoded in step, at most: those of all plans to a sample, and to as many samples as there is
+            room for. Halved whenever memory runs out. In half precision a row of a batch may round differently than
+            alone, so that a near tie can be decided the other way.
         progress: called with (samples done, samples in all).
     Raises:
         PlanError: a plan of another depth, or one that drops structural layers.
@@ -87,14 +86,14 @@ def answer_plans(
         except (RuntimeError, MemoryError) as error:
             if not out_of_memory(error):
                 raise
-            at_once = min(at_once, len(rows) * len(distinct))  # what it was, for less to be tried now
+            at_once = min(at_once, len(rows) * len(distinct))  # what was tried, which is halved below
             if at_once == 1:
                 raise MemoryLimitError(
                     "not even one answer at a time fits: free some memory, or load the model in a smaller dtype or on "
                     "a larger device"
                 ) from error
         if found is None:
-            # here, not in the except clause: the error holds on to what the failed attempt had allocated
+            # here, not in the except clause: the error keeps what the failed attempt had allocated
             release()
             at_once //= 2
             waiting.append(rows)
@@ -152,13 +151,13 @@ def score_samples(
     memory_bytes: int | None = None,
     progress: Progress | None = None,
 ) -> PlanScores:
-    """Outcomes of every plan on every sample, as a benchmark asks for them: the scorer of sweeps.
+    """Outcomes of every plan on every sample, by the benchmark's metric: the scorer of sweeps.
 
     Args:
         metric: of `core.scoring.judging`.
-        max_new_tokens: answers are written greedily, up to so many tokens, and judged by the metric; 0: exact match
-            with the gold answer teacher-forced (`score_plans`), which needs no decoding.
-        answer_batch: answers that are written at once (`answer_plans`).
+        max_new_tokens: limit of free answers, decoded greedily and judged by the metric; 0: exact match with the gold
+            answer teacher-forced (`score_plans`), which needs no decoding.
+        answer_batch: answers decoded at once (`answer_plans`).
         memory_bytes: what teacher forcing may take on top of the model.
     Returns:
         Outcomes, with the answers if they were written; the gold NLL is teacher-forced either way.

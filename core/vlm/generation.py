@@ -1,7 +1,7 @@
 """Streaming generation: answers as streams of tokens, on the full model and on pruned views, several plans in step.
 
-The decode loop is written out, over the model's own input preparation, so that requests can take turns in one thread
-and a stop takes effect within one token. Greedy decoding equals `generate(do_sample=False)`.
+The decode loop is our own, over the model's input preparation, so that requests can take turns in one thread and a stop
+takes effect within one token. Greedy decoding equals `generate(do_sample=False)`.
 """
 
 import time
@@ -32,15 +32,15 @@ def stream_answers(
 ) -> Iterator[TokenEvent | PaneDone]:
     """Token events of one answer for each plan (None is the full model), in turn, and each finished Answer.
 
-    To several questions at once, pane i is question i % B under plan i // B.
+    With several questions, pane i is question i % B under plan i // B.
 
     The prompt's forward is shared along the trie, and each decoder layer then runs once a token for all plans that keep
-    it; so the answers' times are those of all of them together. An answer that ends leaves the others to go on. Closing
-    the iterator early stops the work within one token. Streams share nothing, so that any number may be interleaved.
-    Plans that sample draw with the same random numbers, so that what differs is the plans' doing.
+    it; so the times of the answers are those of all of them together. Closing the iterator early stops the work within
+    one token. Streams share nothing, so that any number may be interleaved. With sampling, all plans draw the same
+    random numbers, so that differences come from the plans.
 
     Args:
-        prefilled: the plans' forwards over the prompt, if they have been made; the list is emptied.
+        prefilled: the plans' forwards over the prompt, if they exist already; the list is emptied.
     Raises:
         PlanError: a plan of another depth.
     """
@@ -55,7 +55,7 @@ def stream_answers(
     kept = [plan.kept if plan else tuple(range(vlm.spec.n_layers)) for plan in plans]
     given = ((number, prefilled.pop(0)) for number in range(len(plans))) if prefilled else None
     taken = given or prefills(vlm.model, kept, prompt)
-    # no name may keep a cache that is taken apart below
+    # hold no reference to the caches: InStep frees them
     while (found := peak.during(next, taken, None)) is not None:
         number, logits = found[0], found[1].logits
         caches[number] = found[1].cache_layers
@@ -81,7 +81,7 @@ def stream_answers(
 
 
 def _left(steps: InStep, group: "list[_Pane]") -> "list[_Pane]":
-    """The answers that go on, as the rows that stay."""
+    """The unfinished answers; drops the rows of the others."""
     rows = [row for row, pane in enumerate(group) if not pane.stopped]
     if 0 < len(rows) < len(group):
         steps.keep(rows)
@@ -100,7 +100,7 @@ def stream_answer(
 
 
 class _Pane:
-    """One answer under way."""
+    """One answer while it is decoded."""
 
     def __init__(
         self,
@@ -119,7 +119,7 @@ class _Pane:
         self._ends = end_token_ids(vlm.model)
         self._generator = torch.Generator(vlm.device).manual_seed(config.seed)
         self._events: list[TokenEvent] = []
-        # text is decoded from the last tokens on, behind those before them: alone, words may lose the space before them
+        # new text is decoded together with the tokens before it: alone, a word may lose its leading space
         self._before: list[int] = []
         self._pending: list[int] = []
         self._peak = 0
@@ -137,7 +137,7 @@ class _Pane:
         self._pending.append(token)
         text = tokenizer.decode([*self._before, *self._pending], skip_special_tokens=True)
         before = tokenizer.decode(self._before, skip_special_tokens=True)
-        # a character of several bytes is shown once it is whole
+        # a character of several bytes is shown once it is complete
         new = "" if text.endswith("\ufffd") and self.stopped != "end" else text[len(before) :]
         if new:
             self._before, self._pending = self._pending, []
@@ -207,8 +207,8 @@ def _choose(logits: Tensor, config: GenerationConfig, generator: torch.Generator
         return int(logits.argmax())
     probabilities = (logits / config.temperature).softmax(-1)
     falling, order = probabilities.sort(descending=True)
-    # the smallest set of tokens whose probability reaches top_p; drawn from in the order of the vocabulary, since that
-    # of the probabilities changes with their last digit
+    # the smallest set of tokens whose probability reaches top_p, drawn in vocabulary order: the order by probability
+    # depends on the last digit
     probabilities[order[falling.cumsum(-1) - falling >= config.top_p]] = 0
     return int(torch.multinomial(probabilities, 1, generator=generator))
 
@@ -216,7 +216,7 @@ def _choose(logits: Tensor, config: GenerationConfig, generator: torch.Generator
 def answer(
     vlm: VLM, plan: PruningPlan | None, image: Image.Image | None, question: str, config: GenerationConfig | None = None
 ) -> Answer:
-    """The whole answer at once."""
+    """The whole answer."""
     *_, last = stream_answer(vlm, plan, prepare_prompt(vlm, image, question), config)
     assert isinstance(last, Answer)
     return last

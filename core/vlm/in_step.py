@@ -1,9 +1,8 @@
-"""Decoding of several plans in step: each decoder layer runs once a token, for all plans that go through it.
+"""Decoding of several plans in step: each decoder layer runs once a token, for all plans that keep it.
 
-A forward over one new token reads every weight once, whether it is for one answer or for several, and on a GPU most of
-its time goes into starting kernels. So the answers are the rows of one batch: a view of the layers that
-any of the plans keeps, in which the rows of a plan that dropped a layer keep their state as they pass it. Several
-questions at once are further rows.
+A forward over one new token reads every weight once, whether for one answer or several, and on a GPU most of its time
+is spent launching kernels. So the answers are the rows of one batch, on a view of the layers that any plan keeps: in a
+layer that a plan dropped, its rows keep their state. Several questions at once are more rows.
 """
 
 import copy
@@ -21,18 +20,18 @@ from core.vlm.prompt import Prompt, empty_cache, view_of
 
 # parameters; three panes were 1.34 times as fast in step at 3.5 million, 1.05 at 15 and 0.97 at 46 (docs/log.md)
 LARGE_LAYER = 16_000_000
-MANY_ROWS = 8  # from here on a row of such a product costs half of what it costs alone, or less
+MANY_ROWS = 8  # from here on a row of such a product costs at most half of what it costs alone
 
 
 class InStep:
-    """Answers to B questions under P plans, a row for each of them, plan by plan.
+    """Answers to B questions under P plans, one row each, plan by plan.
 
-    Where one plan is decoded alone, this is plain cached decoding of its view.
+    With a single plan this is ordinary cached decoding of its view.
     """
 
     @torch.inference_mode()
     def __init__(self, model: PreTrainedModel, prompt: Prompt, kept: Sequence[Kept], caches: list[Sequence[Any]]):
-        """`caches`: what each kept layer of each plan has cached of the prompt; emptied, so as not to be held twice."""
+        """`caches`: what each kept layer of each plan cached for the prompt; emptied, so that nothing is held twice."""
         self._model = model
         self._tokens = prompt.tokens.repeat(len(kept), 1)
         held: dict[int, list[Any]] = {}
@@ -41,13 +40,13 @@ class InStep:
                 held.setdefault(index, []).append(layer)
         caches.clear()
         for index, layers in held.items():
-            # a row that passes this layer has an entry, of the right length, which nothing reads
+            # rows that skip this layer keep an unused cache entry
             here = iter(layers)
             parts = [next(here) if index in mine else layers[0] for mine in kept]
             held[index] = [parts[0] if len(parts) == 1 else _joined(parts)]
         rows = [mine for mine in kept for _ in prompt.questions]
         self._gather(rows, {index: layer for index, (layer,) in held.items()})
-        # masks, positions and token types: (B, T), or (n, B, T) where positions are of several kinds
+        # masks, positions and token types: (B, T), or (n, B, T) for positions of several kinds
         per_token = {
             name: value.repeat(*[1] * (value.ndim - 2), len(kept), 1)
             for name, value in prompt.kwargs.items()
@@ -59,7 +58,7 @@ class InStep:
 
     @torch.inference_mode()
     def logits(self, tokens: Sequence[int]) -> Tensor:
-        """(rows, V) float32 logits of what follows these tokens, one for each row."""
+        """(rows, V) float32 logits of the next token, given each row's last one."""
         new = torch.tensor(tokens, device=self._tokens.device)[:, None]
         self._tokens = torch.cat([self._tokens, new], 1)
         inputs = self.view.prepare_inputs_for_generation(
@@ -71,7 +70,7 @@ class InStep:
 
     @torch.inference_mode()
     def keep(self, rows: Sequence[int]) -> None:
-        """Go on with these rows only; the others have ended."""
+        """Continue with these rows only; the others have ended."""
         chosen = torch.tensor(rows, device=self._tokens.device)
         kept = [self._kept[row] for row in rows]
         held = {
@@ -85,7 +84,7 @@ class InStep:
         self._kwargs = {**self._kwargs, **chosen_of, "past_key_values": self._cache}
 
     def cache_bytes(self, row: int) -> int:
-        """What the layers of a row's plan have cached for it."""
+        """Bytes that the layers of a row's plan have cached for it."""
         held = zip(self._layers, self._cache.layers, strict=True)
         return sum(cached_bytes(layer) for i, layer in held if i in self._kept[row]) // len(self._kept)
 
@@ -104,10 +103,10 @@ class InStep:
 
 
 def pays(model: PreTrainedModel, rows: int) -> bool:
-    """Whether so many plans are better decoded in step than by themselves, one token each in turn.
+    """Whether this many plans decode faster in step than one by one.
 
-    Everywhere but on a CPU in float32 with large layers, whose product with up to four rows costs almost as much as one
-    product a row: there, what is computed for rows that only pass a layer costs more than the calls that are saved.
+    They do except on a CPU in float32 with large layers, where a product with up to four rows costs almost as much as
+    one product per row: there, computing rows that skip a layer costs more than the saved calls.
     """
     layer = decoder_layers(model)[0]
     first = next(layer.parameters())
@@ -122,7 +121,7 @@ def cached_bytes(layer: Any) -> int:
 
 
 def _passing(through: Tensor) -> Any:
-    """A forward hook of a layer by which only some rows, (rows,) bool, go through it."""
+    """A forward hook that applies a layer to some rows only, (rows,) bool."""
 
     def hook(_layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Any:
         before = args[0] if args else kwargs["hidden_states"]
@@ -135,7 +134,7 @@ def _passing(through: Tensor) -> Any:
 
 
 def _joined(parts: Sequence[Any]) -> Any:
-    """What a layer has cached for several answers as the rows of one batch."""
+    """A layer's caches of several answers as the rows of one batch."""
     first = parts[0]
     if isinstance(first, Tensor):
         return torch.cat(list(parts)) if first.ndim else first

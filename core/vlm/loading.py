@@ -1,4 +1,4 @@
-"""Loading a vision-language model, and finding what pruning needs to know about it, without a per-model table."""
+"""Loading a vision-language model, and finding out what pruning must know about it, without a table of models."""
 
 import hashlib
 import os
@@ -32,7 +32,7 @@ from core.vlm.processing import load_processor
 TINY = "tiny"
 HASHED_WHOLE = 64 * 2**20  # bytes; of larger weight files only the head is hashed
 WANTED_FILES = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model"]
-# what transformers raises at files that it cannot use
+# what transformers raises for unusable files
 UNREADABLE = (
     OSError,
     ValueError,
@@ -48,7 +48,7 @@ UNREADABLE = (
 
 @dataclass(frozen=True)
 class VLM:
-    """A loaded model with its processor. Shared by everyone: nothing may change it (views share its weights)."""
+    """A loaded model with its processor. It is shared, so nothing may change it (views share its weights)."""
 
     model: PreTrainedModel
     processor: Any
@@ -99,7 +99,7 @@ def load_vlm(model_id: str = TINY, revision: str | None = None, device: str = "a
 
 
 def read_spec(model_id: str = TINY, revision: str | None = None) -> ModelSpec:
-    """What a model is, from its configuration alone: built on the meta device, no weight is read."""
+    """A model's spec from its configuration alone: built on the meta device, no weight is read."""
     return load_outline(model_id, revision).spec
 
 
@@ -134,19 +134,19 @@ def describe(model: PreTrainedModel, model_id: str, revision: str) -> ModelSpec:
 def input_device(model: PreTrainedModel) -> torch.device:
     """The device of the input embeddings."""
     embeddings = model.get_input_embeddings()
-    # between forwards, offloaded weights are on the meta device; accelerate's hook knows where they are used
+    # between forwards, offloaded weights are on the meta device; accelerate's hook has the device of their use
     place = getattr(getattr(embeddings, "_hf_hook", None), "execution_device", None)
     return torch.device(embeddings.weight.device if place is None else place)
 
 
 def _device_names(model: PreTrainedModel) -> str:
-    """The device, or of a dispatched model the places that hold its weights: "cuda:0+cuda:1+cpu"."""
+    """The device, or for a dispatched model all places of its weights: "cuda:0+cuda:1+cpu"."""
     places = dict.fromkeys(getattr(model, "hf_device_map", {"": input_device(model)}).values())
     return "+".join(p if p == "disk" else str(torch.device(p)) for p in places)
 
 
 def text_decoder(model: PreTrainedModel) -> nn.Module:
-    """The module that holds the decoder's layers; some families wrap it further than `get_decoder` unwraps."""
+    """The module with the decoder's layers; some families wrap it more deeply than `get_decoder` unwraps."""
     decoder: Any = model.get_decoder()
     while not isinstance(getattr(decoder, "layers", None), nn.ModuleList):
         inner = getattr(decoder, "model", None) or getattr(decoder, "decoder", None)
@@ -171,9 +171,9 @@ def decoder_layers(model: PreTrainedModel, least: int = 2) -> nn.ModuleList:
 
 
 def structural_layers(model: PreTrainedModel) -> tuple[int, ...]:
-    """Layers that no plan may drop: all up to the last one that visual features are added at (DeepStack).
+    """Layers that no plan may drop: all up to the last one where visual features are added (DeepStack).
 
-    Features are added by list position, so that dropping an earlier layer would move them.
+    Features are added by list position, so dropping an earlier layer would move them.
     """
     config = model.config
     vision = getattr(config, "vision_config", None)
@@ -196,7 +196,7 @@ def image_token_id(model: PreTrainedModel) -> int:
 
 
 def _resolve(model_id: str, revision: str | None) -> tuple[Path, str, str]:
-    """(folder, id, revision) of a model; downloads a Hub model that is not there yet."""
+    """(folder, id, revision) of a model; downloads a Hub model that is not in the cache."""
     if model_id == TINY:
         if not (settings.TINY_DIR / "config.json").exists():
             raise ModelError("the embedded model is missing: run python -m core tiny train")
@@ -216,7 +216,7 @@ def _resolve(model_id: str, revision: str | None) -> tuple[Path, str, str]:
             f"unknown model '{model_id}': give 'tiny', a Hub id (Qwen/Qwen3-VL-4B-Instruct) or a folder (./model)"
         )
     try:
-        # from_pretrained("org/name") would prefer a local folder of that name; the snapshot's path is safe from that
+        # from_pretrained("org/name") would prefer a local folder of that name; the snapshot's path does not
         folder = Path(snapshot_download(name, revision=revision or at or None, allow_patterns=WANTED_FILES))
     except RepositoryNotFoundError:
         raise ModelError(
@@ -246,7 +246,7 @@ def folder_revision(folder: Path) -> str:
 
 
 def read_config(folder: Path, model_id: str) -> Any:
-    """The configuration in a folder; a ModelError if its model is of no kind that can be pruned."""
+    """The configuration in a folder; a ModelError if its kind of model cannot be pruned."""
     with _readable(f"{model_id} is not a model that transformers knows"):
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     if getattr(config, "is_encoder_decoder", False):
@@ -265,7 +265,7 @@ def read_config(folder: Path, model_id: str) -> Any:
 
 @contextmanager
 def _readable(otherwise: str) -> Iterator[None]:
-    """Turn what transformers raises at files that it cannot use into one line."""
+    """Turn transformers' errors about unusable files into one line."""
     try:
         yield
     except UNREADABLE as error:
@@ -288,7 +288,7 @@ def quiet_transformers() -> None:
 
 
 def known_models() -> tuple[list[ModelSpec], dict[str, str]]:
-    """Specs of the embedded model and of the models in the local Hub cache; and why others there are not supported."""
+    """Specs of the embedded model and of models in the local Hub cache; and why others there are not supported."""
     found = [_resolve(TINY, None)]
     with suppress(CacheNotFound):
         for repo in sorted(scan_cache_dir().repos, key=lambda r: r.repo_id):

@@ -1,4 +1,4 @@
-"""Batches that fit into memory: sized by an estimate, and halved where the machine says no."""
+"""Batches that fit into memory: sized by an estimate, and halved when an allocation fails."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import accumulate
@@ -29,7 +29,7 @@ def fitting_batches(
     batch_size: int,
     memory_bytes: int | None = None,
 ) -> Iterator[tuple[list[int], R]]:
-    """(Indices of a batch's samples, what `score` made of the batch), until all samples are done.
+    """(Indices of a batch's samples, `score` of the batch), until all samples are done.
 
     Args:
         batch_size: at most; halved whenever the estimate exceeds `memory_bytes`, or an allocation fails.
@@ -56,7 +56,7 @@ def fitting_batches(
         if result is not None:
             yield rows, result
             continue
-        # Here, not in the except clause: the error holds on to what the failed attempt had allocated.
+        # Here, not in the except clause: the error keeps what the failed attempt had allocated.
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         if len(rows) == 1:
@@ -74,21 +74,21 @@ def out_of_memory(error: BaseException) -> bool:
 
 
 def head_rows(model: PreTrainedModel, memory_bytes: int | None = None) -> int:
-    """Positions that the head turns into logits at a time: enough for a busy device, a quarter of a limit at most."""
+    """Positions that the head turns into logits at a time: enough for a busy device, at most a quarter of a limit."""
     return HEAD_ROWS if memory_bytes is None else max(1, min(HEAD_ROWS, memory_bytes // (4 * _logit_bytes(model))))
 
 
 def peak_bytes(model: PreTrainedModel, inputs: Mapping[str, Tensor], rows_in_head: int = HEAD_ROWS) -> int:
-    """Estimated peak of scoring a batch with the forest, on top of the weights; meant to be on the high side.
+    """Estimated peak of scoring a batch with the forest, on top of the weights; rather too high than too low.
 
-    One live state for every two layers, what a layer makes on the way, masks (and scores, where attention is not
-    fused), and logits; or the vision tower, which runs before, if that takes more.
+    One live state for every two layers, a layer's intermediate results, masks (and scores, if attention is not fused),
+    and logits; or the vision tower, which runs before, if that needs more.
     """
     text, width = model.config.get_text_config(decoder=True), model.dtype.itemsize
     batch, tokens = inputs["input_ids"].shape
     fused = text._attn_implementation != "eager"
     states = (held_values(text.num_hidden_layers) + 2) * batch * tokens * text.hidden_size * width
-    # scores and their softmax in float32; or a mask in bits and one to add
+    # scores and their softmax in float32; or a boolean mask and an additive one
     pairs = batch * tokens**2 * (1 + width if fused else text.num_attention_heads * (2 * width + 4))
     walk = states + batch * tokens * _work_bytes(text, width) + pairs + rows_in_head * _logit_bytes(model)
     pixels = sum(v.numel() for name, v in inputs.items() if name.startswith("pixel_values"))
@@ -99,7 +99,7 @@ def peak_bytes(model: PreTrainedModel, inputs: Mapping[str, Tensor], rows_in_hea
 
 
 def allocated_bytes(run: Callable[[], Any]) -> int:
-    """Peak of what torch allocates while `run` runs, counted from its start; on the CPU by the profiler's events."""
+    """Peak of torch's allocations during `run`, from its start; on the CPU by the profiler's events."""
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
@@ -112,18 +112,18 @@ def allocated_bytes(run: Callable[[], Any]) -> int:
 
 
 def _work_bytes(config: Any, width: int) -> int:
-    """What one layer holds for a token while it runs: copies of the state (norms in float32), and its MLP's inside."""
+    """Bytes that one layer needs for a token while it runs: copies of the state (norms in float32), and its MLP."""
     size = _largest(config, "hidden_size", "embed_dim", default=1024)
     inner = _largest(config, "moe_intermediate_size", "intermediate_size", default=4 * size)
     return (4 * size + 3 * _largest(config, "num_experts_per_tok", default=1) * inner) * width + 2 * size * 4
 
 
 def _largest(config: Any, *names: str, default: int) -> int:
-    """The first of these settings that is stated; some are one number for each side, or for each layer."""
+    """The largest value of the first of these settings that exists; some have one number per side or per layer."""
     stated = next((value for name in names if (value := getattr(config, name, None))), default)
     return int(max(stated) if isinstance(stated, (list, tuple)) else stated)
 
 
 def _logit_bytes(model: PreTrainedModel) -> int:
-    """Of one position: logits, in float32 if they were not, and their logarithms."""
+    """Bytes of one position: logits, a float32 copy if they are not float32, and their logarithms."""
     return int(3 * 4 * model.config.get_text_config(decoder=True).vocab_size)

@@ -13,7 +13,7 @@ from core.pruning.cost import HEADROOM
 from core.records.plan import ModelSpec
 from core.vlm.shards import read_shards
 
-BALANCED = "balanced"  # accelerate's name for layers spread over all GPUs and, behind them, the CPU
+BALANCED = "balanced"  # accelerate's name for layers spread over all GPUs and then the CPU
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 GIB = 2**30
 
@@ -30,7 +30,7 @@ def choose_place(name: str, folder: Path, dtype: str) -> str:
         return str(parse_device(name))
     if name == "auto":
         if not torch.cuda.is_available():
-            return "cpu"  # whether it fits or not: what the system could free is hard to know
+            return "cpu"  # even if it may not fit: what the system could free is hard to know
         weights = checkpoint_bytes(folder, loaded_dtype(dtype, "cuda"))
         place = roomy_place(weights)
         if place is None:
@@ -49,7 +49,7 @@ def choose_place(name: str, folder: Path, dtype: str) -> str:
 
 
 def roomy_place(weights: int) -> str | None:
-    """Where weights of so many bytes fit on this machine, with room for activations; None if nowhere."""
+    """Where weights of this many bytes fit on this machine, with room for activations; None if nowhere."""
     needed = HEADROOM * weights
     if not torch.cuda.is_available():
         return "cpu" if needed <= memory_bytes() else None
@@ -112,7 +112,7 @@ def _gpu_bytes() -> list[int]:
 
 
 def _ram_bytes() -> int:
-    with contextlib.suppress(OSError, StopIteration):  # Linux: with what the file cache would give back
+    with contextlib.suppress(OSError, StopIteration):  # Linux: includes what the file cache would release
         lines = Path("/proc/meminfo").read_text().splitlines()
         return 1024 * int(next(line.split()[1] for line in lines if line.startswith("MemAvailable:")))
     return int(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))

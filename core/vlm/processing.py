@@ -1,7 +1,7 @@
 """A model's processor; families that also take videos work without torchvision, for pictures.
 
-The Qwen-VL, InternVL and SmolVLM processors want a video processor beside the image processor, and that one needs
-torchvision, which not every machine has. Nothing here asks about videos, so that part is left out where it cannot be.
+The Qwen-VL, InternVL and SmolVLM processors have a video processor besides the image processor, which needs
+torchvision. Strata uses no videos, so that part is left out if torchvision is missing.
 """
 
 from pathlib import Path
@@ -19,7 +19,7 @@ def load_processor(folder: Path) -> Any:
     """The processor in a model's folder, for text and pictures.
 
     Raises:
-        what transformers raises at files that it cannot use.
+        what transformers raises for unusable files.
     """
     if not is_torchvision_available():
         kind = PROCESSOR_MAPPING.get(type(AutoConfig.from_pretrained(folder, **SAFE)), None)
@@ -29,7 +29,7 @@ def load_processor(folder: Path) -> Any:
 
 
 def for_pictures(kind: Any) -> Any:
-    """A family's processor class without its video part. It keeps its name, under which it is saved."""
+    """A family's processor class without its video part. Its name stays, because saved files state it."""
 
     parts = [name for name in kind.get_attributes() if name != VIDEO]
     body = {"get_attributes": classmethod(lambda _: parts), VIDEO: None, "__module__": kind.__module__}

@@ -1,8 +1,8 @@
-"""What comes before the first new token: questions made ready for any number of plans, and their forwards over them.
+"""What comes before the first new token: questions prepared for any number of plans, and the plans' forwards over them.
 
-The forwards are shared along the trie: the walk calls the layers with a cache of which only the place of the layer at
-hand is fresh; what it fills in is kept with the state, so that behind a plan's last layer the cache is the one that the
-plan's own forward would have made.
+The forwards are shared along the trie: the walk calls each layer with a cache in which only that layer's slot is new,
+and keeps what the layer fills in with the state. After a plan's last layer, the cache is the one that the plan's own
+forward would have made.
 """
 
 import copy
@@ -31,7 +31,7 @@ WARM: WeakSet[PreTrainedModel] = WeakSet()  # models that have made a forward ov
 
 @dataclass(frozen=True)
 class Prompt:
-    """Questions made ready for any number of plans: tokens, positions, and the images' features computed once."""
+    """Questions prepared for any number of plans: tokens, positions, and the images' features, computed once."""
 
     questions: tuple[str, ...]
     tokens: Tensor  # (B, T), padded on the left, so that all answers begin at one place
@@ -46,8 +46,8 @@ class Prefill:
 
     Attributes:
         logits: (B, V) float32, of the first new token of each answer.
-        cache_layers: what each kept layer has cached; the holder's own.
-        layer_passes: decoder layer calls on top of what earlier plans of the same walk had made.
+        cache_layers: what each kept layer has cached; shared with no other plan.
+        layer_passes: decoder layer calls besides those of earlier plans in the same walk.
     """
 
     logits: Tensor
@@ -56,12 +56,12 @@ class Prefill:
 
 
 def prepare_prompt(vlm: VLM, image: Image.Image | None, question: str) -> Prompt:
-    """Encode a question and run vision tower and projector, which no plan touches."""
+    """Encode a question and run vision tower and projector, which are the same under every plan."""
     return prepare_prompts(vlm, [image], [question])
 
 
 def prepare_prompts(vlm: VLM, images: Sequence[Image.Image | None], questions: Sequence[str]) -> Prompt:
-    """Several questions at once; either all or none have an image."""
+    """Several questions at once; all or none have an image."""
     began = time.perf_counter()
     inputs = encode_prompts(vlm, questions, images, padding_side="left")
     prompt = prompt_of(vlm.model, inputs, tuple(questions))
@@ -84,12 +84,13 @@ def prompt_of(model: PreTrainedModel, inputs: dict[str, Tensor], questions: tupl
 def prefills(
     model: PreTrainedModel, kept: Sequence[Kept], prompt: Prompt, tail: Tail | None = None
 ) -> Iterator[tuple[int, Prefill]]:
-    """(Index of a plan, its forward over the prompt), each as soon as it is made; in the order of the trie.
+    """(Index of a plan, its forward over the prompt), one at a time, in the order of the trie.
 
-    Plans are walked one by one where there is nothing to share: one plan, or a family whose layers are handed no cache.
+    Plans run one by one if there is nothing to share: a single plan, or a family whose layers are not called with a
+    cache.
 
     Args:
-        tail: of the model, if it is at hand.
+        tail: of the model, if the caller has one.
     """
     shared = _shared(model, kept, prompt, tail) if len(kept) > 1 else None
     for index, prefill in shared or ((i, _alone(model, k, prompt)) for i, k in enumerate(kept)):
@@ -122,7 +123,7 @@ def _alone(model: PreTrainedModel, kept: Kept, prompt: Prompt) -> Prefill:
 def _shared(
     model: PreTrainedModel, kept: Sequence[Kept], prompt: Prompt, tail: Tail | None
 ) -> Iterator[tuple[int, Prefill]] | None:
-    """None: this family's layers are handed no cache."""
+    """None if this family's layers are not called with a cache."""
     view, layers = pruned_view(model, ()), decoder_layers(model)
     cache, blank = empty_cache(view), empty_cache(view)
     with torch.inference_mode():
@@ -142,7 +143,7 @@ def _shared(
 
     @torch.inference_mode()
     def own(filled: tuple[Any, ...]) -> tuple[Any, ...]:
-        return copy.deepcopy(filled)  # decoding writes into it, and other plans hold the same
+        return copy.deepcopy(filled)  # decoding writes into it, and other plans share it
 
     def made() -> Iterator[tuple[int, Prefill]]:
         nonlocal calls

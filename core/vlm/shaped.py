@@ -18,8 +18,8 @@ def load_random(shape: str, device: str = "auto", dtype: str = "auto") -> VLM:
     """A model built from a folder's config.json, weights drawn as its family initialises them.
 
     Args:
-        shape: the folder. Its own processor is used if it holds one; LLaVA shapes get the embedded model's tokenizer
-            and pictures of the size that their vision tower wants.
+        shape: the folder. Its own processor is used if there is one; LLaVA shapes get the embedded model's tokenizer
+            and pictures of the size that their vision tower needs.
         dtype: "auto" is float32 on the CPU and the configuration's own elsewhere.
     Raises:
         ModelError: no such configuration, or one without a processor.

@@ -1,8 +1,7 @@
-"""Safetensors files with decoder layers taken out: bytes are copied from file to file, a few megabytes at a time.
+"""Safetensors files without some decoder layers: bytes are copied from file to file, a few megabytes at a time.
 
-No tensor is ever built, so the size of a model does not matter, nor does the format of its numbers. A safetensors file
-is the length of its header (8 bytes, little-endian), the header (JSON: name -> dtype, shape, offsets), then the bytes
-of the tensors.
+No tensor is built, so neither the size of a model nor its number format matters. A safetensors file is the length of
+its header (8 bytes, little-endian), the header (JSON: name -> dtype, shape, offsets), then the bytes of the tensors.
 """
 
 import json
@@ -70,7 +69,7 @@ def _read_shard(path: Path) -> Shard:
 
 
 def find_layers(shards: Iterable[Shard], layer_shapes: Sequence[Mapping[str, tuple[int, ...]]]) -> str:
-    """What the names of the decoder's layers begin with in a checkpoint (its names are often older than the model's).
+    """Prefix of the decoder's layers in a checkpoint (its names are often older than the model's).
 
     Args:
         layer_shapes: name -> shape of each decoder layer's parameters, in the model.
@@ -98,7 +97,7 @@ def find_layers(shards: Iterable[Shard], layer_shapes: Sequence[Mapping[str, tup
 def write_pruned(shards: list[Shard], out: Path, prefix: str, kept: Iterable[int]) -> tuple[int, int]:
     """Write a checkpoint that keeps these layers, renumbered from 0, and everything that is not a layer.
 
-    Layers past the model's depth (of multi-token prediction, say) go too.
+    Layers beyond the model's depth (of multi-token prediction, say) are left out too.
 
     Returns:
         (files, bytes of tensors) written.
@@ -125,7 +124,7 @@ def pruned_bytes(shards: Iterable[Shard], prefix: str, kept: Iterable[int]) -> i
 
 
 def _renamed(shard: Shard, prefix: str, position: Mapping[int, int]) -> dict[str, str]:
-    """Old name -> new name of the tensors that stay, in the order of their bytes."""
+    """Old name -> new name of the kept tensors, in the order of their bytes."""
     names = {}
     for name in sorted(shard.tensors, key=lambda n: shard.tensors[n]["data_offsets"][0]):
         match = LAYER.match(name)

@@ -1,4 +1,4 @@
-"""What to say when memory runs out: what was asked for, what is free, and which size would fit."""
+"""What to say when memory runs out: what was needed, what is free, and which size would fit."""
 
 import gc
 import math
@@ -15,7 +15,7 @@ MIB = 2**20
 
 
 def ran_out(error: BaseException | None) -> bool:
-    """Whether an error, or one that it came from, says that memory ran out."""
+    """Whether an error, or one of its causes, says that memory ran out."""
     while error is not None:
         if out_of_memory(error):
             return True
@@ -24,8 +24,8 @@ def ran_out(error: BaseException | None) -> bool:
 
 
 def release() -> int:
-    """Give back what nobody holds any more; returns the bytes that are free afterwards."""
-    gc.unfreeze()  # an application may have taken a model that goes out of collection
+    """Free what is no longer referenced; returns the bytes that are free afterwards."""
+    gc.unfreeze()  # the dashboard freezes what lives long, which may include the model that is unloaded
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
@@ -43,13 +43,13 @@ def cannot_load(model_id: str, free: int) -> MemoryLimitError:
 
 
 def cannot_answer(model: PreTrainedModel, tokens: int, free: int, stage: str) -> MemoryLimitError:
-    """The line for an answer that does not fit: the longest prompt that would, by the bytes that a token needs."""
+    """The line for an answer that does not fit: the longest prompt that would, by the bytes that one token needs."""
     text = model.config.get_text_config(decoder=True)
-    # what one token keeps (keys and values of every layer) and what one layer makes of it on the way
+    # what one token keeps (keys and values of every layer) and what one layer needs for it while it runs
     kept = 2 * text.num_hidden_layers * text.hidden_size
     made = 4 * text.hidden_size + 3 * int(getattr(text, "intermediate_size", None) or 4 * text.hidden_size)
     fits = int(free / HEADROOM / ((kept + made) * model.dtype.itemsize))
-    # The estimate may say that it fits, since others hold memory too for a moment: then half is the honest advice.
+    # By the estimate it may fit, since other work may have held memory for a moment: then half is the honest advice.
     most = fits if fits < tokens else tokens // 2
     side = math.sqrt(most / tokens)
     return MemoryLimitError(

@@ -1,6 +1,6 @@
-"""Similarity of decoder layers on calibration samples: every span of every length out of one forward pass.
+"""Similarity of decoder layers on calibration samples: every span of every length from one forward pass.
 
-States are taken by hooks on the layers: `output_hidden_states` gives the last layer's output only behind the final
+States are recorded by hooks on the layers: `output_hidden_states` gives the last layer's output only after the final
 norm, and with DeepStack the next layer's input is not this layer's output.
 """
 
@@ -52,7 +52,7 @@ def span_similarities(inputs: list[Tensor], outputs: list[Tensor], masks: Tensor
         (B, K, L, L) float32; [b, k, i, n - 1] = mean over tokens of cos(x_i, y_{i+n-1}); NaN where there is no such
         span or no such token.
     """
-    # what one layer hands to the next is one tensor, unless visual features are added in between
+    # a layer's output and the next one's input are the same tensor, unless visual features are added in between
     states = list({id(s): s.flatten(0, 1) for s in (*inputs, *outputs)}.items())
     place = {name: n for n, (name, _) in enumerate(states)}
     starts, ends = ([place[id(s)] for s in side] for side in (inputs, outputs))
@@ -60,7 +60,7 @@ def span_similarities(inputs: list[Tensor], outputs: list[Tensor], masks: Tensor
     cosines = torch.empty(n_tokens, n_layers, n_layers, device=masks.device)
     size = max(1, CHUNK_BYTES[masks.device.type == "cuda"] // (4 * len(states) * inputs[0].shape[-1]))
     for rows in (slice(start, start + size) for start in range(0, n_tokens, size)):
-        # layers may lie on several devices
+        # layers may be on several devices
         vectors = torch.stack([s[rows].to(masks.device).float() for _, s in states], 1)  # (N, M, D)
         products = vectors @ vectors.mT
         norms = products.diagonal(dim1=1, dim2=2).sqrt().clamp_min(1e-12)
@@ -110,7 +110,7 @@ def compute_atlas(
     for rows in sample_batches(samples, batch_size):
         batch = encode_samples(vlm, [samples[i] for i in rows])
         masks = kind_masks(batch)
-        # without a gold answer there is only its end token, which says nothing of answers
+        # without a gold answer there is only its end token, which says nothing about answers
         masks[[not samples[i].answer for i in rows], TOKEN_KINDS.index("answer")] = False
         with torch.inference_mode(), layer_states(vlm.model) as (inputs, outputs):
             vlm.model(**batch.inputs, use_cache=False, logits_to_keep=1)
@@ -135,7 +135,7 @@ def compute_atlas(
 
 
 def device_name(vlm: VLM) -> str:
-    """What the model ran on, for provenance."""
+    """The device that the model ran on, for provenance."""
     if vlm.device.type == "cuda":
         return torch.cuda.get_device_name(vlm.device)
     return f"CPU, {torch.get_num_threads()} threads"

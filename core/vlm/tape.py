@@ -1,7 +1,7 @@
-"""A model's own forward taken apart: what its decoder layers receive, and what comes behind the last of them.
+"""A model's own forward taken apart: what its decoder layers receive, and what comes after the last one.
 
-No family needs a rule of its own: masks, positions and features are those that the model makes, and the final norm, the
-head, scales and caps are its own code. Everything runs on views, so that nothing of the shared model is touched.
+No family needs a rule of its own: masks, positions and features come from the model's code, as do the final norm, the
+head, scales and caps. Everything runs on views, so that the shared model does not change.
 """
 
 from dataclasses import dataclass
@@ -19,11 +19,11 @@ Copies = dict[tuple[int, torch.device], tuple[Tensor, Tensor]]
 
 @dataclass(frozen=True)
 class Tape:
-    """What one forward handed to the decoder layers.
+    """What the decoder layers received in one forward.
 
     Attributes:
-        state: (B, T, D), what layer `start` received.
-        arguments: of each layer, apart from the hidden states; tensors lie where the layer's weights lie.
+        state: (B, T, D), the input of layer `start`.
+        arguments: of each layer, without the hidden states; tensors are on the device of the layer's weights.
     """
 
     state: Tensor
@@ -31,14 +31,14 @@ class Tape:
     arguments: list[tuple[tuple[Any, ...], dict[str, Any]]]
 
     def run(self, layer: nn.Module, index: int, state: Tensor) -> Tensor:
-        """The state behind a layer that is called with the arguments of layer `index`."""
+        """The output of a layer that is called with the arguments of layer `index`."""
         args, kwargs = self.arguments[index]
         out = layer(state, *args, **kwargs)
         return out[0] if isinstance(out, tuple) else out
 
 
 def tape_forward(model: PreTrainedModel, inputs: dict[str, Any], start: int) -> Tape:
-    """Run a forward up to decoder layer `start`; the layers from there on are asked for their arguments only."""
+    """Run a forward up to decoder layer `start`; from there on, only the layers' arguments are recorded."""
     view = pruned_view(model, ())
     states: list[Tensor] = []
     arguments: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
@@ -64,12 +64,12 @@ def _pass_on(hidden_states: Tensor, *_args: Any, **_kwargs: Any) -> Tensor:
 
 
 def _placed(value: Any, device: torch.device, copies: Copies) -> Any:
-    """Arguments with their tensors on a device, each copied there once, whatever the number of layers that get it."""
+    """Arguments with their tensors on a device; each is copied once, however many layers get it."""
     if isinstance(value, Tensor):
-        if device in (value.device, torch.device("meta")):  # meta: weights that are fetched when they are needed
+        if device in (value.device, torch.device("meta")):  # meta: offloaded weights, loaded when they are used
             return value
         if (id(value), device) not in copies:
-            copies[id(value), device] = value, value.to(device)  # held, so that no other tensor gets its id
+            copies[id(value), device] = value, value.to(device)  # kept alive, so that no other tensor gets its id
         return copies[id(value), device][1]
     if type(value) in (tuple, list):
         return type(value)(_placed(v, device, copies) for v in value)
@@ -79,9 +79,9 @@ def _placed(value: Any, device: torch.device, copies: Copies) -> Any:
 
 
 class Tail:
-    """What a model does behind its last decoder layer (norm, head, logit scales and caps), on finished states.
+    """What a model does after its last decoder layer (norm, head, logit scales and caps), on given states.
 
-    It is the model's own forward, on a view whose only layer hands out the state.
+    It is the model's own forward, on a view whose only layer returns the state.
     """
 
     def __init__(self, model: PreTrainedModel):

@@ -1,8 +1,8 @@
 """Pruned views: a model of the same class with fewer decoder layers, sharing every weight with the full one.
 
-Nothing of the shared model is touched: modules on the way to the dropped layers are copied shallowly (a few Python
-objects), kept layers get their own `layer_idx`, and the view gets its own config, so that cached generation, saving and
-several views at a time are right.
+The shared model does not change: modules that contain the layers are copied shallowly (a few Python objects), kept
+layers get their own `layer_idx`, and the view gets its own config, so that cached generation, saving and several views
+at a time are right.
 """
 
 import copy
@@ -45,7 +45,7 @@ def pruned_view(model: PreTrainedModel, dropped: Iterable[int]) -> PreTrainedMod
     parent: Any = view
     for name in path.split(".") if path else ():
         child = _clone(getattr(parent, name))
-        # inner modules share the whole config or hold the text part of it
+        # inner modules have the whole config or its text part
         child.config = config if child.config is model.config else config.get_text_config(decoder=True)
         setattr(parent, name, child)
         parent = child
@@ -62,7 +62,7 @@ def pruned_config(config: Any, kept: list[int]) -> Any:
 
 
 def _clone(module: M) -> M:
-    """A shallow copy whose dictionaries (children, hooks, buffers) are its own and whose contents are shared."""
+    """A shallow copy with its own dictionaries (children, hooks, buffers), whose contents are shared."""
     clone = copy.copy(module)
     for key, value in module.__dict__.items():
         if key.startswith("_") and isinstance(value, dict):
@@ -73,10 +73,10 @@ def _clone(module: M) -> M:
 
 
 def _rebound(function: Any, module: nn.Module, clone: nn.Module) -> Any:
-    """A function that an instance carries, with the copy in the instance's place.
+    """A function stored on an instance, bound to the copy instead.
 
-    accelerate dispatches a model by giving each module a `forward` of its own, tied to that module (a partial around a
-    bound method): left as it is, a copy would run the original, with the original's place in the cache.
+    accelerate dispatches a model by giving each module a `forward` of its own, bound to that module (a partial around a
+    bound method): unchanged, a copy would run the original, with the original's place in the cache.
     """
     if isinstance(function, MethodType) and function.__self__ is module:
         return MethodType(function.__func__, clone)
@@ -88,10 +88,10 @@ def _rebound(function: Any, module: nn.Module, clone: nn.Module) -> Any:
 
 
 def _renumbered(module: nn.Module, position: int, always: bool = False) -> nn.Module:
-    """A copy of a decoder layer in which all that has a place in the cache has this one; the rest is shared."""
+    """A copy of a decoder layer in which every `layer_idx` is `position`; the rest is shared."""
     parts = {name: _renumbered(child, position) for name, child in module._modules.items() if child is not None}
     parts = {name: part for name, part in parts.items() if part is not module._modules[name]}
-    placed = "layer_idx" in vars(module)  # hasattr is slow to say no
+    placed = "layer_idx" in vars(module)  # hasattr is slow when the answer is no
     if not (parts or always or placed):
         return module
     clone = _clone(module)

@@ -16,7 +16,7 @@ from core.cli import main as cli
 from core.errors import PlanError, RecipeError
 from core.library.finding import recorded_anatomy_path, recorded_atlas_path
 from core.library.sources import read_sources
-from core.measure.estimates import Assumptions, Estimate, Row, expected_hours
+from core.measure.estimates import Assumptions, BenchmarkHours, Estimate, expected_hours
 from core.measure.gpus import GPUS, Gpu, get_gpu
 from core.measure.recipes import get_recipe, list_recipes
 from core.measure.shapes import SHAPES, known_anatomy, write_anatomies
@@ -221,7 +221,8 @@ def test_calibration_is_one_pass_of_the_full_model() -> None:
 
 
 def test_several_gpus_take_whole_pieces() -> None:
-    rows = tuple(Row(name, n, 1, 1, 0.0, 0, 0.0, hours, 8) for name, n, hours in [("a", 130, 13.0), ("b", 10, 4.0)])
+    hours = [("a", 130, 13.0), ("b", 10, 4.0)]
+    rows = tuple(BenchmarkHours(name, n, 1, 1, 0.0, 0, 0.0, h, 8) for name, n, h in hours)
     found = Estimate(TOY_GPU, GIVEN, rows, 1, 1, 1, 1, 0.0)
     assert found.wall_hours(1) == pytest.approx(found.hours) == pytest.approx(17)
     # of eight items: 16 pieces of 0.8 hours and one of 0.2, then 3.2 and 0.8, in this order to whoever is free

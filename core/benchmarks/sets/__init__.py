@@ -1,4 +1,4 @@
-"""One file a benchmark; each registers itself when it is imported."""
+"""One file per benchmark; each registers itself when it is imported."""
 
 import importlib
 import pkgutil

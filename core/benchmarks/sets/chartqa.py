@@ -21,6 +21,6 @@ from core.benchmarks.registry import Harness, Item, benchmark
     note="Numbers within 5 % count as right, years too.",
 )
 def chartqa(row: dict[str, Any]) -> Item | str:
-    """Questions about charts: a number within 5 %, or the same text. `type` tells people's from generated ones."""
+    """Questions about charts: a number within 5 %, or the same text. `type`: human or generated."""
     question = f"{row['question']}\nAnswer the question with a single word."
     return Item(question, row["answer"], row["type"], row["image"])

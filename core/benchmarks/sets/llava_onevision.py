@@ -7,7 +7,7 @@ from core.benchmarks.prompts import choices_in
 from core.benchmarks.registry import Item, benchmark
 
 MATH = re.compile(r"(clevr-math|geo|unigeo|tabmwp|mavis_math|mathqa|intergps|iconqa|super-clevr|raven)", re.IGNORECASE)
-MAX_WORDS = 5  # of a gold answer; what is longer cannot be judged by comparing texts
+MAX_WORDS = 5  # of a gold answer; longer ones cannot be judged by comparing texts
 
 
 def math_fault(config: str) -> str:

@@ -1,10 +1,10 @@
 """Own tables: a JSON Lines or Parquet file, or a folder that holds one, with questions, answers and pictures.
 
-Columns: `question` and `answer`; where wanted `image` (a path within the table's folder; in Parquet also the encoded
+Columns: `question` and `answer`; optional: `image` (a path within the table's folder; in Parquet also the encoded
 picture as the Hub stores it), `choices` and `accepted` (lists of texts), `task`, and, the same in all rows, `domain`
-(math or general, which it is by default) and `metric` (by default choices by letter, else the text).
-Where there are choices they are listed under the question with the usual instruction, and the answer is a choice's
-letter or its text. Nothing outside the table's folder is read, whatever a row or a link in it says.
+(math or general, the default) and `metric` (by default the choice's letter if there are choices, else the text).
+Choices are listed under the question with the usual instruction, and the answer is a choice's letter or its text.
+Nothing outside the table's folder is read, whatever a row or a link says.
 """
 
 import json
@@ -48,7 +48,7 @@ def local(row: dict[str, Any]) -> Item | str:
 
 
 class LocalTable:
-    """Checked rows, whose pictures are read from their files when a row is asked for."""
+    """Checked rows, whose pictures are read from their files when a row is accessed."""
 
     def __init__(self, rows: Sequence[dict[str, Any]], folder: Path) -> None:
         self._rows, self._folder = rows, folder.resolve()
@@ -162,7 +162,7 @@ def _json_lines(path: Path) -> tuple[list[dict[str, Any]], list[int]]:
             continue
         try:
             row = json.loads(line)
-            json.dumps(row, ensure_ascii=False).encode()  # half of a surrogate pair is no text
+            json.dumps(row, ensure_ascii=False).encode()  # refuses half a surrogate pair
         except (ValueError, RecursionError):
             row = None
         if not isinstance(row, dict):
@@ -178,7 +178,7 @@ def _json_lines(path: Path) -> tuple[list[dict[str, Any]], list[int]]:
 
 
 def _constant(rows: Sequence[dict[str, Any]], column: str, otherwise: str, known: Any) -> str:
-    """The one value of a column, which every row or none must have."""
+    """The one value of a column, which must be the same in every row or absent from all."""
     values = {str(row.get(column) or otherwise) for row in rows}
     if len(values) > 1:
         raise SampleError(f"the rows name more than one {column}: make a table for each")

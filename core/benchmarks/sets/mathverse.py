@@ -33,7 +33,7 @@ from core.benchmarks.registry import Harness, Item, benchmark
     note="Judged by rules; the published protocol lets a language model judge every row.",
 )
 def mathverse(row: dict[str, Any]) -> Item | str:
-    """Geometry and functions; the task is how much of the problem stands in the picture. Some rows are text only."""
+    """Geometry and functions; the task is how much of the problem is in the picture. Some rows are text only."""
     choices: tuple[str, ...] = ()
     answer = row["answer"].strip()
     if row["question_type"] == "multi-choice" and re.fullmatch("[A-Z]", answer):

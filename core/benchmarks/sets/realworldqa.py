@@ -21,7 +21,7 @@ from core.benchmarks.registry import Harness, Item, benchmark
     harness=Harness("realworldqa", "exact_match", vlmevalkit="RealWorldQA"),
 )
 def realworldqa(row: dict[str, Any]) -> Item | str:
-    """Photos of the real world; options and instruction stand in the question, the gold is a letter, word or number."""
+    """Photos of the real world; options and instruction are in the question, the gold is a letter, word or number."""
     question, answer = row["question"].strip(), row["answer"].strip()
     # choices would make a metric look for letters, so they are given only where the gold is one
     choices = choices_in(question) if len(answer) == 1 and answer.isalpha() else ()

@@ -1,4 +1,4 @@
-"""Snapask: the paper's private math set, declared so that scores of it have a name; whoever has it names the table."""
+"""Snapask: the paper's private math set, declared so that its scores have a name; those who have it name the table."""
 
 from core.benchmarks.registry import benchmark
 from core.benchmarks.sets.local import local

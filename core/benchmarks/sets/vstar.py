@@ -24,9 +24,9 @@ INSTRUCTION = re.compile(r"\s*\n\s*Answer with the option's letter.*\Z", re.DOTA
     harness=Harness("vstar_bench", "vstar_overall_acc", percent=True, vlmevalkit="VStarBench"),
 )
 def vstar(row: dict[str, Any]) -> Item | str:
-    """Attributes and positions of small things in large pictures; options and instruction stand in the text.
+    """Attributes and positions of small things in large pictures; options and instruction are in the text.
 
-    They are told apart from the question, so that the instruction is given once (lmms-eval adds its own to it).
+    They are split off the question, so that the instruction appears once (lmms-eval adds its own to it).
     """
     question, *rest = INSTRUCTION.sub("", row["text"]).partition("(A)")
     found = OPTION.findall("".join(rest))

@@ -42,7 +42,7 @@ CHAT_TEMPLATE = (
 
 
 def _corpus(seed: int, n: int) -> Iterator[str]:
-    """Question texts of the train split, and answers in lower case: words in capitals stay spelled letter by letter."""
+    """Question texts of the train split, and answers in lower case, so that words in capitals stay single letters."""
     rng = random.Random(seed)
     for _ in range(n):
         for task in TASKS.values():
@@ -87,7 +87,7 @@ def build_tokenizer(seed: int = 0) -> PreTrainedTokenizerFast:
 
 
 def build_processor(tokenizer: PreTrainedTokenizerFast, size: int = SIZE, patch_size: int = PATCH) -> LlavaProcessor:
-    """Square pictures of `size` pixels without a centre crop: an upload keeps all of its picture."""
+    """Square pictures of `size` pixels without a centre crop, so that all of an upload is seen."""
     image_processor = CLIPImageProcessorPil(
         size={"height": size, "width": size},
         do_center_crop=False,

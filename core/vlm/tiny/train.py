@@ -3,11 +3,11 @@
 What makes it feasible on two cores: several questions about one image are packed into one sequence, in which each
 question attends to the image and to itself only (positions restart after the image), so that one pass over 25 image
 tokens supervises about ten answers. The loss is taken on answer tokens only. Weights are drawn to tasks that the last
-validation found hard. Matrices are trained by Muon, everything else by AdamW. The vision tower is warmed up first
-on naming the content of each patch (core/vlm/tiny/vision.py), and keeps that as a small second loss.
+validation found hard. Matrices are trained by Muon, everything else by AdamW. The vision tower is first warmed up
+on naming the content of each patch (core/vlm/tiny/vision.py), which stays as a small second loss.
 
-The learning rate is a function of the share of the time budget that is spent, so an interrupted run that resumes, on
-a slower machine too, still ends with its full decay.
+The learning rate is a function of the spent share of the time budget, so that a resumed run, even on a slower machine,
+still ends with its full decay.
 """
 
 import json
@@ -68,7 +68,7 @@ class TrainConfig:
 
 
 class Packer:
-    """Turns drawn scenes into packed sequences. Questions recur, so their token ids are remembered."""
+    """Turns drawn scenes into packed sequences. Questions recur, so their token ids are cached."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast, text_length: int):
         self.tokenizer, self.text_length = tokenizer, text_length
@@ -173,7 +173,7 @@ def hidden_states(
 
     Args:
         image: (B, 25, D) projected image tokens.
-        tokens, positions, segments: (B, L) of the text behind the image.
+        tokens, positions, segments: (B, L) of the text after the image.
     Returns:
         (B, L, D) at the text positions.
     """
@@ -188,7 +188,7 @@ def hidden_states(
     is_image = torch.arange(total, device=tokens.device) < n
     causal = torch.ones(total, total, dtype=torch.bool, device=tokens.device).tril()
     mask = causal & (is_image[None, None, :] | (segment[:, :, None] == segment[:, None, :]))
-    # additive, as eager attention wants it: compiled, that is twice as fast on CPU as SDPA's bf16 backward
+    # additive, for eager attention: compiled, it is twice as fast on CPU as SDPA's bf16 backward
     additive = torch.zeros_like(mask, dtype=embeds.dtype).masked_fill(~mask, -1e9)
     out = inner.language_model(
         inputs_embeds=embeds, position_ids=position_ids, attention_mask=additive[:, None], use_cache=False
@@ -227,7 +227,7 @@ def exact_match_by_task(
 
 
 def task_weights(scores: dict[str, float]) -> Tensor:
-    """Sampling weights: a floor for every task, more for those with errors; exercises follow the lines' hardest."""
+    """Sampling weights: a floor for every task, more for those with errors; exercises get that of the hardest line."""
     error = {name: 1.0 - scores.get(name, 0.5) for name in TASKS}
     error["read_expression"] = max(error["expression_1"], error["expression_2"])
     error["spell"] = 0.5 * error["read_word"]

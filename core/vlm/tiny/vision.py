@@ -1,8 +1,8 @@
-"""Dense supervision for the vision tower: what lies in each image patch, read off the scene that drew it.
+"""Dense supervision for the vision tower: what is in each image patch, known from the scene that was drawn.
 
 Trained through answers alone, a vision tower from scratch stays blind for a long time: the decoder first learns what
-can be guessed from the question. A linear head on the projector's output that names the content of each patch gives
-every patch of every image a target, and costs a thirtieth of a decoder pass. The head is not part of the shipped model.
+can be guessed from the question. A linear head on the projector's output names the content of each patch: a target for
+every patch of every image, at a thirtieth of the cost of a decoder pass. The shipped model has no such head.
 """
 
 import math
@@ -30,7 +30,7 @@ LABELS: dict[str, int] = {
 
 
 def patch_labels(scene: Scene) -> list[tuple[int, int]]:
-    """(patch, label) pairs that hold for a scene; a mark counts for the patch that its centre, top or tip lies in."""
+    """(patch, label) pairs that hold for a scene; a mark counts for the patch with its centre, top or tip."""
     pairs: list[tuple[int, int]] = []
 
     def put(x: float, y: float, *names: str) -> None:
@@ -70,13 +70,13 @@ def build_head(width: int) -> nn.Linear:
 
 
 def patch_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Binary cross-entropy summed over labels, mean over patches; positives weigh more, as most patches are empty."""
+    """Binary cross-entropy summed over labels, mean over patches; positives weigh more: most patches are empty."""
     weight = torch.tensor(4.0, device=logits.device)
     loss = F.binary_cross_entropy_with_logits(logits.float(), targets.float(), pos_weight=weight, reduction="sum")
     return loss / (logits.shape[0] * logits.shape[1])
 
 
 def patch_recall(logits: Tensor, targets: Tensor) -> float:
-    """Share of the true labels that the head says (logit above 0)."""
+    """Share of the true labels that the head predicts (logit above 0)."""
     true = targets.bool()
     return float((logits[true] > 0).float().mean())
