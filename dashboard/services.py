@@ -51,6 +51,7 @@ from core.library.recordings import (
     small_copy,
 )
 from core.limits import Limits, load_limits
+from core.progress import Progress
 from core.pruning import ModelAnatomy, SimilarityAtlas, build_plan, estimate_cost, list_criteria
 from core.records.answers import Answer, GenerationConfig, TokenEvent
 from core.records.items import BenchmarkItem, ItemSet
@@ -72,7 +73,6 @@ BUSY_S = 2.0  # that a page waits for a store that another process writes
 RETRY_S = 15.0  # until a store that cannot be read is tried again
 SPEED_QUESTIONS = 6
 MAX_PICTURES = 24  # of a domain that a user adds
-Progress = Callable[[int, int], None]
 
 
 def _mtime(path: Path) -> int:

@@ -19,6 +19,7 @@ from core import __version__
 from core.benchmarks import list_benchmarks, load_benchmark
 from core.errors import CalibrationError, PlanError, SampleError, StrataError, suggest
 from core.measure.executors import Executor, LocalExecutor, Piece
+from core.progress import Progress
 from core.pruning.atlas import SimilarityAtlas
 from core.pruning.criteria import build_plan, get_criterion
 from core.records.items import BenchmarkItem, ItemSet
@@ -40,8 +41,6 @@ FREE_TOKENS = 128  # of all answers of a plan to a piece, at most (one answer ma
 EMBEDDED = {f"tiny-{domain}": domain for domain in DOMAINS}  # benchmarks that are drawn here
 
 Benchmark = tuple[ItemSet, Sequence[Sample]]  # in the same order; the samples may open their pictures when asked for
-Progress = Callable[[int, int, str], None]
-"""Called with (outcomes done, outcomes to do, what is being scored); an outcome is one distinct plan on one item."""
 
 
 @dataclass(frozen=True)
@@ -155,6 +154,7 @@ def run_sweep(
     Args:
         vlm: the model, which is then used in this process, or the executor that holds it.
         chunk: items of a piece: what a kill can cost, once for each worker.
+        progress: counts outcomes, each one distinct plan on one item.
         answer_batch: answers that are written at once, where they are written freely (`score_samples`).
     Raises:
         PlanError, CalibrationError: plans or an atlas of another model.

@@ -8,6 +8,7 @@ from itertools import islice
 import numpy as np
 
 from core.errors import MemoryLimitError
+from core.progress import Progress
 from core.pruning.trie import Kept
 from core.records.answers import GenerationConfig, ItemAnswer, PaneDone
 from core.records.gold import Gold
@@ -21,7 +22,6 @@ from core.vlm.loading import VLM
 from core.vlm.memory import out_of_memory
 from core.vlm.prompt import prefills, prepare_prompts
 from core.vlm.shortage import release
-from core.vlm.similarity import Progress
 from core.vlm.tape import Tail
 
 

@@ -80,7 +80,9 @@ def _render_speed(model: ModelSpec, plans: Sequence[PruningPlan], costs: pd.Data
         bar = st.progress(0.0, text="Loading the model …")
         with widgets.show_errors():
             speeds = services.measure_speed(
-                model.model_id, [*plans, None], lambda done, n: bar.progress(done / n, text=f"{done} of {n} answers")
+                model.model_id,
+                [*plans, None],
+                lambda done, n, *_: bar.progress(done / n, text=f"{done} of {n} answers"),
             )
             st.session_state["speeds"] = (asked, speeds, date.today().isoformat())
         bar.empty()

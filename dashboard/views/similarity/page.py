@@ -7,9 +7,9 @@ import streamlit as st
 
 from core.charts import layers as layer_charts
 from core.errors import StrataError
+from core.progress import Progress
 from dashboard import services, state, widgets
 from dashboard.charts import drawn
-from dashboard.services import Progress
 
 KIND_HELP = {
     "all": "all tokens",
@@ -33,8 +33,12 @@ def computing(compute: Callable[[Progress], object]) -> None:
     """Run a calibration with a progress bar and a Stop button; leaving the page stops it too, and nothing is saved."""
     bar = st.progress(0.0, text="Loading the model …")
     st.button("Stop", key="stop_calibration", icon=":material/stop:")
+
+    def show(done: int, total: int, _label: str = "", /) -> None:
+        bar.progress(done / total, text=f"{done} of {total} samples")
+
     with widgets.show_errors():
-        compute(lambda done, total: bar.progress(done / total, text=f"{done} of {total} samples"))
+        compute(show)
         st.session_state["calibration"] = "own"
         st.rerun()
 
