@@ -84,9 +84,11 @@ class LocalExecutor(Executor):
     """One piece after the other, in this process."""
 
     def __init__(self, vlm: "VLM", scorer: Scorer | None = None):
-        from core.vlm.placement import device_name
+        self.vlm, self.spec, self.hardware = vlm, vlm.spec, vlm.spec.device
+        if "cuda" in self.hardware:  # a processor's name is its own: no torch is needed for it
+            from core.vlm.placement import device_name
 
-        self.vlm, self.spec, self.hardware = vlm, vlm.spec, device_name(vlm.spec.device)
+            self.hardware = device_name(self.hardware)
         self.score = scorer or _forest()
 
     def map(self, pieces: Sequence[Piece], *, progress: Callable[[Piece, int], None]) -> Iterator[tuple[Piece, Any]]:
