@@ -103,7 +103,7 @@ def answer_plans(
         passes += calls
         answers |= {(kept, rows[place]): answer for (kept, place), answer in said.items()}
         if progress is not None:
-            progress(len(answers) // len(distinct), len(samples))
+            progress(len(answers) // max(1, len(distinct)), len(samples))
     by_plan = tuple(tuple(answers[p.kept, i] for i in range(len(samples))) for p in plans)
     return PlanAnswers(tuple(plans), tuple(s.sample_id for s in samples), by_plan, passes)
 
