@@ -88,17 +88,14 @@ def build_report(model_id: str) -> str:
     with suppress(CalibrationError):
         sections.append(_layers(model_id))
     script = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").replace("</script", "<\\/script")
-    return (
-        Environment(autoescape=True)
-        .from_string(PAGE)
-        .render(
-            title=f"What {model_id} keeps when layers go",
-            provenance=_provenance(view.records),
-            script=Markup(script),
-            sections=sections,
-            similarities=sections[-1].name == LAYERS,
-        )
-    )
+    return render_page(f"What {model_id} keeps when layers go", _provenance(view.records), Markup(script), sections)
+
+
+def render_page(title: str, provenance: str, script: Markup, sections: Sequence[Section]) -> str:
+    """The HTML; what is not `Markup` is escaped."""
+    page = Environment(autoescape=True).from_string(PAGE)
+    similarities = sections[-1].name == LAYERS
+    return page.render(title=title, provenance=provenance, script=script, sections=sections, similarities=similarities)
 
 
 def _provenance(records: Sequence[RunRecord]) -> str:

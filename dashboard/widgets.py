@@ -16,6 +16,7 @@ from core.charts import scores as score_charts
 from core.charts import style
 from core.errors import StrataError
 from core.library.run_view import RunView
+from core.progress import Progress
 from core.pruning import SimilarityAtlas
 from core.records.plan import ModelSpec, PruningPlan
 from dashboard import services, state
@@ -174,10 +175,10 @@ def download(
     st.download_button(text, data, file, mime, key=key, icon=icon, on_click="ignore")
 
 
-def counting(bar: DeltaGenerator, unit: str) -> Callable[[int, int], None]:
+def counting(bar: DeltaGenerator, unit: str) -> Progress:
     """The progress of some work as a bar: "3 of 12 samples"."""
 
-    def show(done: int, total: int) -> None:
+    def show(done: int, total: int, label: str = "") -> None:
         bar.progress(done / total, text=f"{done} of {total} {unit}")
 
     return show

@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from core.errors import StrataError, suggest
+from core.progress import Progress
 
 if TYPE_CHECKING:
     from core.vlm import VLM
@@ -37,7 +38,7 @@ class Case:
 
 
 def run_bench(
-    vlm: "VLM", names: Sequence[str], rounds: int = ROUNDS, progress: Callable[[int, int, str], None] | None = None
+    vlm: "VLM", names: Sequence[str], rounds: int = ROUNDS, progress: Progress | None = None
 ) -> dict[str, Any]:
     """Run benches by name ("all" for every one) on a loaded model.
 
@@ -48,6 +49,8 @@ def run_bench(
         times are medians in seconds.
     """
     import torch
+
+    from core.vlm.placement import device_name
 
     for name in names:
         if name != "all" and name not in BENCHES:
@@ -61,7 +64,7 @@ def run_bench(
         with torch.inference_mode():
             cases += bench(vlm, rounds)
     machine = {
-        "device": torch.cuda.get_device_name(vlm.device) if vlm.device.type == "cuda" else str(vlm.device),
+        "device": device_name(str(vlm.device)),
         "processor": platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),

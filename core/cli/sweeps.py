@@ -79,9 +79,7 @@ def sweep(
     seed: Annotated[int, typer.Option(help="Of the items that a limit leaves.", min=0)] = 0,
     store: Annotated[Path | None, typer.Option(help="Run store, instead of the user's own.")] = None,
     atlas: Annotated[Path | None, typer.Option(help="An atlas file instead of the model's own.")] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Stated or not: what the store holds is not run again.")
-    ] = True,
+    resume: Annotated[bool, typer.Option("--resume", help="Stated or not, a sweep always resumes.")] = True,
     executor: Annotated[str, typer.Option(help="local, or ray (needs requirements-ray.txt).")] = "local",
     workers: Annotated[
         int | None,

@@ -1,9 +1,10 @@
 """Calibration: the drawn samples that similarities are measured on, and the atlas of a model in one call."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from core.errors import CalibrationError, suggest
+from core.progress import Progress
 from core.pruning.atlas import SimilarityAtlas
 from core.records.samples import Sample
 from core.scenes.questions import domain_tasks
@@ -36,7 +37,7 @@ def calibrate(
     seed: int = 0,
     *,
     batch_size: int = 32,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> SimilarityAtlas:
     """Measure the similarity of every span of decoder layers, on each domain.
 

@@ -84,14 +84,18 @@ class LocalExecutor(Executor):
     """One piece after the other, in this process."""
 
     def __init__(self, vlm: "VLM", scorer: Scorer | None = None):
-        self.vlm, self.spec, self.hardware = vlm, vlm.spec, device_name(vlm.spec.device)
+        self.vlm, self.spec, self.hardware = vlm, vlm.spec, vlm.spec.device
+        if "cuda" in self.hardware:  # a processor's name is its own: no torch is needed for it
+            from core.vlm.placement import device_name
+
+            self.hardware = device_name(self.hardware)
         self.score = scorer or _forest()
 
     def map(self, pieces: Sequence[Piece], *, progress: Callable[[Piece, int], None]) -> Iterator[tuple[Piece, Any]]:
         for piece in pieces:
 
-            def report(done: int, of: int, piece: Piece = piece) -> None:
-                progress(piece, piece.outcomes * done // max(of, 1))
+            def report(done: int, total: int, _label: str = "", /, piece: Piece = piece) -> None:
+                progress(piece, piece.outcomes * done // max(total, 1))
 
             score = partial(self.score, self.vlm, piece.plans, list(piece.samples), **piece.options)
             yield piece, score(progress=report)
@@ -234,17 +238,6 @@ class _Worker:
 
     def score(self, plans: Sequence[PruningPlan], samples: Sequence[Sample], options: Mapping[str, Any]) -> Any:
         return self.executor().score(self.executor().vlm, plans, samples, **options)
-
-
-def device_name(device: str) -> str:
-    """torch's name of a device, or of the devices that share a model: "cpu", "NVIDIA H200", "NVIDIA H200+cpu"."""
-    names = dict.fromkeys(device.split("+"))
-    for name in names:
-        if name.startswith("cuda"):
-            import torch
-
-            names[name] = torch.cuda.get_device_name(name)
-    return "+".join(dict.fromkeys(given or name for name, given in names.items()))
 
 
 def _forest() -> Scorer:

@@ -4,7 +4,7 @@ After Song et al. 2024 (arXiv:2402.09025). A round is one call of the forest, wi
 orders are nested, so that a stopped one is a shorter order, which is continued later.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from core.progress import Progress
 from core.pruning.atlas import GreedyOrder
 from core.records.plan import PruningPlan, protected_layers
 from core.records.samples import Sample, data_hash
@@ -27,7 +28,7 @@ def greedy_orders(
     *,
     protect_ends: bool = True,
     batch_size: int = 64,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Iterator[GreedyOrder]:
     """The order after each round, one layer longer each time.
 
@@ -38,7 +39,7 @@ def greedy_orders(
         progress: called with (outcomes done, outcomes in all), an outcome being one plan on one sample.
     """
     from core.vlm.forest import score_plans
-    from core.vlm.similarity import device_name
+    from core.vlm.placement import device_name
 
     samples = [s for group in samples_by_domain.values() for s in group]
     domains = np.repeat(np.arange(len(samples_by_domain)), [len(group) for group in samples_by_domain.values()])
@@ -49,7 +50,7 @@ def greedy_orders(
         protected=tuple(sorted(protected)),
         data_hash=data_hash(samples),
         n_samples=tuple((name, len(group)) for name, group in samples_by_domain.items()),
-        device=device_name(vlm),
+        device=device_name(vlm.spec.device),
         created=datetime.now(UTC).date().isoformat(),
     )
     parts = ("data_hash", "n_samples", "protected")
@@ -61,7 +62,7 @@ def greedy_orders(
     def losses(dropped: Sequence[tuple[int, ...]]) -> NDArray[np.float64]:
         nonlocal done
 
-        def report(n: int, _of: int) -> None:
+        def report(n: int, _total: int, _label: str = "", /) -> None:
             if progress is not None:
                 progress(done + n * len(dropped), total)
 

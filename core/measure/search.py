@@ -15,7 +15,8 @@ import numpy as np
 
 from core.analysis.statistics import Interval, mcnemar_exact, paired_bootstrap
 from core.errors import PlanError, SampleError
-from core.measure.sweep import FULL, Benchmark, Progress, run_sweep, sweep_plans
+from core.measure.sweep import FULL, Benchmark, run_sweep, sweep_plans
+from core.progress import Progress
 from core.pruning.atlas import SimilarityAtlas
 from core.pruning.criteria import list_criteria
 from core.records.items import ItemSet
@@ -200,7 +201,7 @@ def search_plan(
     def score(plans: list[Layers]) -> list[float]:
         size = len(validation_samples)  # one piece: a round is one call of the forest
 
-        def report(done: int, _of: int, _what: str) -> None:
+        def report(done: int, _total: int, _label: str = "", /) -> None:
             if progress is not None:
                 progress(len(measured) * size + done, min(max_plans, possible) * size, "searching")
 

@@ -19,6 +19,7 @@ from core import __version__
 from core.benchmarks import list_benchmarks, load_benchmark
 from core.errors import CalibrationError, PlanError, SampleError, StrataError, suggest
 from core.measure.executors import Executor, LocalExecutor, Piece
+from core.progress import Progress
 from core.pruning.atlas import SimilarityAtlas
 from core.pruning.criteria import build_plan, get_criterion
 from core.records.items import BenchmarkItem, ItemSet
@@ -40,8 +41,6 @@ FREE_TOKENS = 128  # of a plan's answers to one piece, at most (one answer may b
 EMBEDDED = {f"tiny-{domain}": domain for domain in DOMAINS}  # benchmarks drawn by core.scenes
 
 Benchmark = tuple[ItemSet, Sequence[Sample]]  # in the same order; the samples may open their pictures lazily
-Progress = Callable[[int, int, str], None]
-"""Called with (outcomes done, outcomes to do, what is being scored); an outcome is one distinct plan on one item."""
 Skipped = tuple[str, int, str]  # (criterion, budget, why): a criterion that could not choose a plan there
 
 
@@ -160,6 +159,7 @@ def run_sweep(
     Args:
         vlm: a model to use in this process, or an executor that has one.
         chunk: items of a piece: what a kill can cost, once for each worker.
+        progress: counts outcomes, each one distinct plan on one item.
         answer_batch: answers that are written at once, where they are written freely (`score_samples`).
     Raises:
         PlanError, CalibrationError: plans or an atlas of another model.

@@ -13,13 +13,13 @@ from core.measure.sweep import (
     N_PER_DOMAIN,
     N_RANDOM,
     Benchmark,
-    Progress,
     Skipped,
     SweepReport,
     find_benchmarks,
     run_sweep,
     sweep_plans,
 )
+from core.progress import Progress
 from core.pruning.atlas import SimilarityAtlas
 from core.pruning.criteria import list_criteria
 from core.records.plan import PruningPlan, protected_layers

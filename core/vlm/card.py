@@ -1,6 +1,5 @@
 """The documents of an exported checkpoint: the plan's passport as JSON, and the model card. Plain text, no torch."""
 
-import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -40,14 +39,18 @@ def public_name(model_id: str) -> str:
 
 def model_card(document: Mapping[str, Any], licence: str = "") -> str:
     """README.md of the checkpoint, from its passport."""
+    from huggingface_hub import ModelCardData  # passports are written without it
+
     model, n = document["model_id"], document["n_layers"]
     share = 1 - document["parameters"] / document["parameters_full"]
     dropped = ", ".join(map(str, document["dropped"])) or "none"
-    front: dict[str, Any] = {"library_name": "transformers", "pipeline_tag": "image-text-to-text"}
-    if HUB_ID.match(model):
-        front |= {"base_model": model}
-    if LICENCE.match(licence):
-        front |= {"license": licence}
+    front = ModelCardData(
+        library_name="transformers",
+        pipeline_tag="image-text-to-text",
+        base_model=model if HUB_ID.match(model) else None,
+        license=licence if LICENCE.match(licence) else None,
+        tags=["layer-pruning", "strata"],
+    )
     rows = {
         "Model": model,
         "Revision": f"`{document['revision']}`",
@@ -62,10 +65,7 @@ def model_card(document: Mapping[str, Any], licence: str = "") -> str:
     return "\n".join(
         [
             "---",
-            *(f"{key}: {json.dumps(value)}" for key, value in front.items()),
-            "tags:",
-            "- layer-pruning",
-            "- strata",
+            front.to_yaml(),
             "---",
             "",
             f"# {model} without {document['n_drop']} of its {n} decoder layers",

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from core.errors import PlanError
+from core.progress import Progress
 from core.pruning.trie import Kept, shared_layers, walk
 from core.records.answers import ItemAnswer
 from core.records.plan import PruningPlan
@@ -23,7 +24,6 @@ from core.records.samples import Sample
 from core.vlm.encoding import Batch, end_token_ids
 from core.vlm.loading import VLM, decoder_layers
 from core.vlm.memory import HEAD_ROWS, fitting_batches, head_rows
-from core.vlm.similarity import Progress
 from core.vlm.tape import Tail, tape_forward
 from core.vlm.view import pruned_view
 

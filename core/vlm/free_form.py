@@ -7,6 +7,7 @@ from itertools import islice
 import numpy as np
 
 from core.errors import MemoryLimitError
+from core.progress import Progress
 from core.pruning.trie import Kept
 from core.records.answers import GenerationConfig, ItemAnswer, PaneDone
 from core.records.gold import Gold
@@ -20,7 +21,6 @@ from core.vlm.loading import VLM
 from core.vlm.memory import out_of_memory
 from core.vlm.prompt import prefills, prepare_prompts
 from core.vlm.shortage import release
-from core.vlm.similarity import Progress
 from core.vlm.tape import Tail
 
 
@@ -102,7 +102,7 @@ def answer_plans(
         passes += calls
         answers |= {(kept, rows[place]): answer for (kept, place), answer in said.items()}
         if progress is not None:
-            progress(len(answers) // len(distinct), len(samples))
+            progress(len(answers) // max(1, len(distinct)), len(samples))
     by_plan = tuple(tuple(answers[p.kept, i] for i in range(len(samples))) for p in plans)
     return PlanAnswers(tuple(plans), tuple(s.sample_id for s in samples), by_plan, passes)
 

@@ -116,3 +116,9 @@ def _ram_bytes() -> int:
         lines = Path("/proc/meminfo").read_text().splitlines()
         return 1024 * int(next(line.split()[1] for line in lines if line.startswith("MemAvailable:")))
     return int(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+
+
+def device_name(device: str) -> str:
+    """What torch calls a device, or the devices that share a model: "cpu", "NVIDIA H200", "NVIDIA H200+cpu"."""
+    names = [torch.cuda.get_device_name(d) if d.startswith("cuda") else d for d in device.split("+")]
+    return "+".join(dict.fromkeys(names))

@@ -5,7 +5,7 @@ norm, and with DeepStack the next layer's input is not this layer's output.
 """
 
 import datetime
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,12 +15,13 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from core.errors import CalibrationError
+from core.progress import Progress
 from core.pruning.atlas import TOKEN_KINDS, CalibrationSample, SimilarityAtlas
 from core.records.samples import Sample
 from core.vlm.encoding import Batch, encode_samples, sample_batches
 from core.vlm.loading import VLM, decoder_layers
+from core.vlm.placement import device_name
 
-Progress = Callable[[int, int], None]
 CHUNK_BYTES = 2**21, 2**28  # of states compared at a time: what a CPU's caches hold; what keeps a GPU busy
 
 
@@ -129,13 +130,6 @@ def compute_atlas(
         ),
         values=values,
         n_tokens=n_tokens,
-        device=device_name(vlm),
+        device=device_name(vlm.spec.device),
         created=datetime.datetime.now(datetime.UTC).date().isoformat(),
     )
-
-
-def device_name(vlm: VLM) -> str:
-    """The device that the model ran on, for provenance."""
-    if vlm.device.type == "cuda":
-        return torch.cuda.get_device_name(vlm.device)
-    return f"CPU, {torch.get_num_threads()} threads"

@@ -1,6 +1,6 @@
 """Plans: from a criterion and a budget, timed here, and as files to take along."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -8,6 +8,7 @@ import pandas as pd
 from core import settings
 from core.analysis.plan_tables import Speed, measured_costing, measured_costs, speed
 from core.library.run_view import RunView
+from core.progress import Progress
 from core.pruning import SimilarityAtlas, build_plan
 from core.records.answers import Answer, GenerationConfig, PaneDone
 from core.records.plan import ModelSpec, PruningPlan
@@ -21,9 +22,7 @@ def plan(atlas: SimilarityAtlas, criterion: str, budget: int) -> PruningPlan:
     return build_plan(atlas, criterion, budget)
 
 
-def measure_speed(
-    model_id: str, plans: Sequence[PruningPlan | None], progress: Callable[[int, int], None] | None = None
-) -> list[Speed]:
+def measure_speed(model_id: str, plans: Sequence[PruningPlan | None], progress: Progress | None = None) -> list[Speed]:
     """Ask every plan (None: the full model) the same gallery questions, in turn, and time the answers.
 
     The first question is asked once more before, untimed, so that no plan pays for loading.

@@ -13,6 +13,7 @@ import streamlit as st
 from core.benchmarks.images import open_image
 from core.errors import CalibrationError, SampleError
 from core.library.finding import recorded_atlas_path, user_atlas_path
+from core.progress import Progress
 from core.pruning import SimilarityAtlas, list_criteria
 from core.records.samples import Sample
 from core.scenes.questions import domain_tasks
@@ -20,7 +21,6 @@ from core.scenes.samples import DOMAINS, draw_samples
 from dashboard.services import models
 
 MAX_PICTURES = 24  # of a domain that a user adds
-Progress = Callable[[int, int], None]
 
 
 def path_of(model_id: str, source: str) -> Path:

@@ -170,7 +170,7 @@ FLOORS = (
     "core.cli",
     "dashboard",
 )
-GROUND = ("core", "core.errors", "core.settings", "core.limits", "core.log", "core.interrupts", "core.files")
+GROUND = {"core"} | {f"core.{n}" for n in ("errors", "files", "interrupts", "limits", "log", "progress", "settings")}
 
 
 def room(module: str) -> str:

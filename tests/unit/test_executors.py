@@ -13,11 +13,12 @@ import pytest
 from cache import RunStore
 from core.errors import ExecutorError, ModelError
 from core.measure import executors
-from core.measure.executors import Executor, LocalExecutor, Piece, RayExecutor, _Worker, device_name
+from core.measure.executors import Executor, LocalExecutor, Piece, RayExecutor, _Worker
 from core.measure.sweep import Benchmark, benchmark_items, run_sweep, sweep_plans
 from core.pruning.atlas import SimilarityAtlas
 from core.records.plan import PruningPlan
 from core.vlm import load_vlm
+from core.vlm.placement import device_name
 from core.vlm.similarity import compute_atlas
 from tests.models import random_vlm, some_samples
 from tests.sweeping import VLM, FakeScorer, make_benchmark, outcomes_table

@@ -16,8 +16,9 @@ from core.scenes.samples import draw_samples, random_split_scene
 from core.scenes.scenes import Shape, TextLine
 from core.vlm import VLM, answer, load_vlm, score_plans
 from core.vlm.encoding import encode_samples
+from core.vlm.tiny.batches import Packer
 from core.vlm.tiny.evaluate import evaluate_tiny
-from core.vlm.tiny.train import Packer, TrainConfig, hidden_states, image_features, train
+from core.vlm.tiny.train import TrainConfig, hidden_states, image_features, train
 from core.vlm.tiny.vision import LABELS, patch_labels
 from tests.models import random_vlm
 

@@ -2,12 +2,12 @@
 
 from typing import Any
 
+from core.progress import Progress
 from core.records.plan import PruningPlan
 from core.scenes.questions import TASKS
 from core.scenes.samples import DOMAINS, draw_samples
 from core.vlm.forest import score_plans
 from core.vlm.loading import VLM
-from core.vlm.similarity import Progress
 
 
 def evaluate_tiny(vlm: VLM, seed: int, n: int, split: str = "test", progress: Progress | None = None) -> dict[str, Any]:

@@ -3,18 +3,17 @@
 What makes it feasible on two cores: several questions about one image are packed into one sequence, in which each
 question attends to the image and to itself only (positions restart after the image), so that one pass over 25 image
 tokens supervises about ten answers. The loss is taken on answer tokens only. Weights are drawn to tasks that the last
-validation found hard. Matrices are trained by Muon, everything else by AdamW. The vision tower is first warmed up
-on naming the content of each patch (core/vlm/tiny/vision.py), which stays as a small second loss.
+validation found hard. Matrices are trained by Muon, everything else by AdamW. The vision tower is warmed up first
+on naming the content of each patch (core/vlm/tiny/vision.py), and keeps that as a small second loss.
 
-The learning rate is a function of the spent share of the time budget, so that a resumed run, even on a slower machine,
-still ends with its full decay.
+The learning rate is a function of the share of the time budget that is spent, so an interrupted run that resumes, on
+a slower machine too, still ends with its full decay.
 """
 
 import json
 import math
-import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,25 +23,16 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader
 from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
 
+from core.files import replace_text, replacing
 from core.scenes.questions import TASKS, Question, domain_tasks
-from core.scenes.samples import DOMAINS, draw_samples, random_split_scene
-from core.scenes.scenes import SCENE_KINDS, draw
+from core.scenes.samples import DOMAINS, draw_samples
 from core.vlm.placement import parse_device
-from core.vlm.tiny.model import (
-    ASSISTANT,
-    END,
-    N_IMAGE_TOKENS,
-    USER,
-    build_model,
-    build_processor,
-    build_tokenizer,
-)
-from core.vlm.tiny.vision import build_head, label_tensor, patch_loss, patch_recall
-
-IGNORED = -100  # label of a token without loss
+from core.vlm.tiny.batches import IGNORED, LabelledScenes, PackedScenes, Packer
+from core.vlm.tiny.model import build_model, build_processor, build_tokenizer
+from core.vlm.tiny.vision import build_head, patch_loss, patch_recall
 
 
 @dataclass(frozen=True)
@@ -64,98 +54,6 @@ class TrainConfig:
     n_layers: int = 16
 
 
-# ------------------------------------------------------------------------------------------------ packed batches
-
-
-class Packer:
-    """Turns drawn scenes into packed sequences. Questions recur, so their token ids are cached."""
-
-    def __init__(self, tokenizer: PreTrainedTokenizerFast, text_length: int):
-        self.tokenizer, self.text_length = tokenizer, text_length
-        self.user, self.assistant, self.end = tokenizer.convert_tokens_to_ids([USER, ASSISTANT, END])
-        self.known: dict[str, list[int]] = {}
-
-    def ids(self, text: str) -> list[int]:
-        if text not in self.known:
-            if len(self.known) > 100_000:
-                self.known.clear()
-            self.known[text] = self.tokenizer.encode(text, add_special_tokens=False)
-        return self.known[text]
-
-    def pack(self, questions: list[Question]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Token ids, labels, positions and segment numbers, each (text_length,); segment 0 is padding."""
-        tokens = np.zeros(self.text_length, np.int64)
-        labels = np.full(self.text_length, IGNORED, np.int64)
-        positions = np.zeros(self.text_length, np.int64)
-        segments = np.zeros(self.text_length, np.int64)
-        start = 0
-        for number, q in enumerate(questions, 1):
-            prompt = [self.user, *self.ids(q.text), self.assistant]
-            answer = [*self.ids(q.answer), self.end]
-            end = start + len(prompt) + len(answer)
-            if end > self.text_length:
-                break
-            tokens[start:end] = prompt + answer
-            # the label of a token is the next token: the last prompt token predicts the first answer token
-            labels[start + len(prompt) - 1 : end - 1] = answer
-            positions[start:end] = N_IMAGE_TOKENS + np.arange(end - start)
-            segments[start:end] = number
-            start = end
-        return tokens, labels, positions, segments
-
-
-class PackedScenes(IterableDataset):  # type: ignore[type-arg]
-    """Endless training batches; batch i depends on (seed, i) and on the current task weights only."""
-
-    def __init__(self, packer: Packer, config: TrainConfig, start: int, weights: Tensor):
-        self.packer, self.config, self.start, self.weights = packer, config, start, weights
-
-    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
-        step = self.start
-        while True:
-            rng = random.Random(f"train/{self.config.seed}/{step}")
-            yield self.batch(rng)
-            step += 1
-
-    def batch(self, rng: random.Random) -> tuple[Tensor, ...]:
-        names = list(TASKS)
-        weight = dict(zip(names, self.weights.tolist(), strict=True))
-        by_scene = {k: [n for n in names if TASKS[n].scene == k] for k in SCENE_KINDS}
-        scene_weights = [sum(weight[n] for n in by_scene[k]) for k in SCENE_KINDS]
-        rows = []
-        for _ in range(self.config.batch_size):
-            kind = rng.choices(list(SCENE_KINDS), scene_weights)[0]
-            scene = random_split_scene(kind, "train", rng)
-            questions: dict[str, Question] = {}
-            tasks = [*by_scene[kind], "arithmetic"]
-            for name in rng.choices(tasks, [weight[n] for n in tasks], k=16):
-                q = TASKS[name].question(scene, rng)
-                if q is not None:
-                    questions.setdefault(q.text, q)
-            rows.append(
-                (np.asarray(draw(scene)), label_tensor(scene).numpy(), *self.packer.pack(list(questions.values())))
-            )
-        return _stack(rows)
-
-
-class LabelledScenes(IterableDataset):  # type: ignore[type-arg]
-    """Endless batches of images and patch labels for the vision warm-up."""
-
-    def __init__(self, config: TrainConfig):
-        self.config = config
-
-    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
-        rng = random.Random(f"vision/{self.config.seed}")
-        kinds = ("layout", "crowd", "bars", "lines", "lines", "clock")
-        while True:
-            scenes = [random_split_scene(rng.choice(kinds), "train", rng) for _ in range(self.config.vision_batch_size)]
-            yield _stack([(np.asarray(draw(s)), label_tensor(s).numpy()) for s in scenes])
-
-
-def _stack(rows: Sequence[tuple[np.ndarray, ...]]) -> tuple[Tensor, ...]:
-    return tuple(torch.from_numpy(np.stack(column)) for column in zip(*rows, strict=True))
-
-
 # ------------------------------------------------------------------------------------------------ forward
 
 
@@ -173,7 +71,7 @@ def hidden_states(
 
     Args:
         image: (B, 25, D) projected image tokens.
-        tokens, positions, segments: (B, L) of the text after the image.
+        tokens, positions, segments: (B, L) of the text behind the image.
     Returns:
         (B, L, D) at the text positions.
     """
@@ -188,7 +86,7 @@ def hidden_states(
     is_image = torch.arange(total, device=tokens.device) < n
     causal = torch.ones(total, total, dtype=torch.bool, device=tokens.device).tril()
     mask = causal & (is_image[None, None, :] | (segment[:, :, None] == segment[:, None, :]))
-    # additive, for eager attention: compiled, it is twice as fast on CPU as SDPA's bf16 backward
+    # additive, as eager attention wants it: compiled, that is twice as fast on CPU as SDPA's bf16 backward
     additive = torch.zeros_like(mask, dtype=embeds.dtype).masked_fill(~mask, -1e9)
     out = inner.language_model(
         inputs_embeds=embeds, position_ids=position_ids, attention_mask=additive[:, None], use_cache=False
@@ -227,7 +125,7 @@ def exact_match_by_task(
 
 
 def task_weights(scores: dict[str, float]) -> Tensor:
-    """Sampling weights: a floor for every task, more for those with errors; exercises get that of the hardest line."""
+    """Sampling weights: a floor for every task, more for those with errors; exercises follow the lines' hardest."""
     error = {name: 1.0 - scores.get(name, 0.5) for name in TASKS}
     error["read_expression"] = max(error["expression_1"], error["expression_2"])
     error["spell"] = 0.5 * error["read_word"]
@@ -283,7 +181,7 @@ def warm_up_vision(
     """Train vision tower, projector and patch head on patch labels; returns the seconds spent."""
     modules: list[nn.Module] = [model.model.vision_tower, model.model.multi_modal_projector, head]
     optimizers = _optimizers(modules, config)
-    loader = iter(DataLoader(LabelledScenes(config), batch_size=None, num_workers=1))
+    loader = iter(DataLoader(LabelledScenes(config.vision_batch_size, config.seed), batch_size=None, num_workers=1))
     began, step = time.perf_counter(), 0
     budget = 60 * config.vision_minutes
     while (elapsed := time.perf_counter() - began) < budget:
@@ -318,12 +216,9 @@ def save_checkpoint(
     for i, optimizer in enumerate(optimizers):
         for j, slots in optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer/{i}/{j}/{k}": torch.as_tensor(v) for k, v in slots.items()}
-    tmp = folder / "state.safetensors.tmp"
-    save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, tmp)
-    tmp.rename(folder / "state.safetensors")
-    tmp = folder / "state.json.tmp"
-    tmp.write_text(json.dumps(state, indent=1))
-    tmp.rename(folder / "state.json")
+    with replacing(folder / "state.safetensors") as part:
+        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, part)
+    replace_text(folder / "state.json", json.dumps(state, indent=1))
 
 
 def load_checkpoint(
@@ -394,7 +289,8 @@ def train(
         return hidden_states(model, image, tokens, positions, segments), head(image)
 
     run = torch.compile(forward, dynamic=False) if compiled else forward
-    loader = iter(DataLoader(PackedScenes(packer, config, step, weights), batch_size=None, num_workers=1))
+    scenes = PackedScenes(packer, config.batch_size, config.seed, step, weights)
+    loader = iter(DataLoader(scenes, batch_size=None, num_workers=1))
     last_eval, losses, answers, session = elapsed, [], 0, elapsed
     model.train()
     while elapsed < 60 * config.minutes:

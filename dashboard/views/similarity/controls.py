@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import streamlit as st
 
+from core.progress import Progress
 from dashboard import services, state, widgets
-from dashboard.services.similarities import Progress
 
 PICTURES = ["png", "jpg", "jpeg", "webp"]
 
