@@ -37,20 +37,27 @@ from tests.models import random_vlm, some_samples
 
 PLAN = PruningPlan("random", 6, (1, 4), "math_aware")
 
-# plain transformers, nothing of ours
+# plain transformers, nothing of ours: each folder loads as it is stored, and answers in float32
 ANSWERS = """
 import json, sys
 from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
-model = AutoModelForImageTextToText.from_pretrained(sys.argv[1], dtype="float32").eval()
-processor = AutoProcessor.from_pretrained(sys.argv[1])
 answers = []
-for path, question in json.load(open(sys.argv[2])):
-    content = [{"type": "image"}, {"type": "text", "text": question}]
-    prompt = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
-    inputs = processor(text=[prompt], images=[[Image.open(path)]], return_tensors="pt")
-    ids = model.generate(**inputs, max_new_tokens=12, do_sample=False)[0, inputs["input_ids"].shape[1]:]
-    answers.append(processor.tokenizer.decode(ids, skip_special_tokens=True).strip())
+for folder in sys.argv[2:]:
+    model = AutoModelForImageTextToText.from_pretrained(folder).eval()
+    assert str(model.dtype) == "torch.bfloat16"
+    processor = AutoProcessor.from_pretrained(folder)
+    prompts = []
+    for path, question in json.load(open(sys.argv[1])):
+        content = [{"type": "image"}, {"type": "text", "text": question}]
+        prompt = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
+        prompts.append(processor(text=[prompt], images=[[Image.open(path)]], return_tensors="pt"))
+    model.generate(**prompts[0].to(model.dtype), max_new_tokens=3)
+    model = AutoModelForImageTextToText.from_pretrained(folder, dtype="float32").eval()
+    for inputs in prompts:
+        inputs = inputs.to(model.dtype)
+        ids = model.generate(**inputs, max_new_tokens=12, do_sample=False)[0, inputs["input_ids"].shape[1]:]
+        answers.append(processor.tokenizer.decode(ids, skip_special_tokens=True).strip())
 assert "core" not in sys.modules
 json.dump(answers, sys.stdout)
 """
@@ -74,7 +81,8 @@ def reloaded(folder: Path) -> Any:
     return AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32).eval()
 
 
-def test_a_fresh_process_answers_as_the_view(tmp_path: Path) -> None:
+def test_a_fresh_process_answers_as_the_model_and_as_the_view(tmp_path: Path) -> None:
+    """The folder that ships and an exported one load with nothing but transformers."""
     vlm = load_vlm("tiny", device="cpu")
     plan = PruningPlan("tiny", 16, (3, 9, 10))
     report = export_plan(vlm, plan, tmp_path / "exports" / "pruned")
@@ -86,10 +94,12 @@ def test_a_fresh_process_answers_as_the_view(tmp_path: Path) -> None:
         s.image.save(tmp_path / f"{s.sample_id}.png")
         rows.append((str(tmp_path / f"{s.sample_id}.png"), s.question))
     (tmp_path / "questions.json").write_text(json.dumps(rows))
-    command = [sys.executable, "-c", ANSWERS, str(report.out), str(tmp_path / "questions.json")]
+    folders = [str(settings.TINY_DIR), str(report.out)]
+    command = [sys.executable, "-c", ANSWERS, str(tmp_path / "questions.json"), *folders]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path, timeout=240)
     config = GenerationConfig(max_new_tokens=12)
-    assert json.loads(done.stdout) == [answer(vlm, plan, s.image, s.question, config).text for s in samples]
+    ours = [answer(vlm, p, s.image, s.question, config).text for p in (None, plan) for s in samples]
+    assert json.loads(done.stdout) == ours
 
 
 def test_the_folder_is_complete_and_says_where_it_comes_from(tmp_path: Path) -> None:

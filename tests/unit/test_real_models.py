@@ -47,6 +47,7 @@ def document(capsys: pytest.CaptureFixture[str], *args: str) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_three_benchmarks_by_the_commands_of_the_readme(
     capsys: pytest.CaptureFixture[str], qwen: str, mirror: Path, home: Path, tmp_path: Path
 ) -> None:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from accelerate import cpu_offload, dispatch_model
 from transformers import LlavaForConditionalGeneration
+from transformers.initialization import no_init_weights
 
 from core.errors import PlanError
 from core.records.plan import PruningPlan
@@ -23,7 +24,8 @@ ALL_PLANS = [dropped for n in range(6) for dropped in combinations(range(6), n)]
 def rebuilt(model: LlavaForConditionalGeneration, dropped: tuple[int, ...]) -> LlavaForConditionalGeneration:
     """A model of its own, built at the smaller depth, the kept layers' weights copied into it."""
     kept = [i for i in range(6) if i not in dropped]
-    other = LlavaForConditionalGeneration(pruned_config(model.config, kept)).eval()
+    with no_init_weights():  # all of them are loaded below
+        other = LlavaForConditionalGeneration(pruned_config(model.config, kept)).eval()
     state = {}
     for name, value in model.state_dict().items():
         head, found, tail = name.partition("language_model.layers.")
