@@ -23,7 +23,7 @@ _KEYWORD = re.compile(
     r"\b(?: [a-z']{1,12}){0,6}? ?(?P<verb>\bis\b|\b(?:would|should|must|will) be\b|\b(?:es|est|ist)\b|:|=|→"
     r"|\n(?=[(\[]?[A-Z][)\].:]{0,2}(?:\n|$))))"
     r"|(?:答案|正解|答え|解答|回答|正答|정답|답안|답|(?:正确|正確)的?(?:选项|選項)|(?:正确|正確)的?是|选项是|選択肢は)"
-    r"\s?(?:应该|應該|应|應)?(?:是|为|為|选择?|選擇?|:|は|が|은|는)?:?"
+    r"\s?(?:应该|應該|应|應)?】?(?:是|为|為|选择?|選擇?|:|は|が|은|는)?:?"
     r"|(?<![不没非])(?:故选|应选|应该选|所以选|因此选|选择|選擇|选|選)(?![项項择擇]):?"
 )
 _FILLER = re.compile(
@@ -57,7 +57,7 @@ _AS_ANSWER = (
     rf"|\b(?:it|this|that|which|correct|right|best|{_NOUNS}|mine)"
     r"(?:'s| is| was| must be| should be| would be| will be| can only be| could only be| has to be| seems to be)"
     r"(?: (?:the|option|choice|answer|clearly|likely|most|probably|definitely|therefore|thus|letter|simply)){0,4}:? "
-    r"|(?:\b(?:so|thus|hence|therefore|then|but|ergo|finally)\b|=>|⇒|→|->|∴)[,:]? ?"
+    r"|(?:\b(?:so|thus|hence|therefore|then|but|ergo|finally)\b|=>|⇒|→|->|∴|ではなく、?|而是|[이가] 아니라)[,:]? ?"
     r"(?:(?:option|choice|the answer is|it is|it's) ){0,2}"
 )
 _NAMED = re.compile(  # what is in brackets after these names a thing
@@ -193,7 +193,8 @@ def likely_letter(text: str, choices: Sequence[str] = (), last: str = "J") -> Re
     if len({m[1].upper() for m in marks}) > 1 and marks[0][1].upper() == letters[0]:  # the options, said again
         for m in marks:
             text = text[: m.start()] + "·" * len(m[0]) + text[m.end() :]
-    placed = [m for pattern in patterns.placed for m in pattern.finditer(text)]
+    places = patterns.placed[: 3 if text.isascii() else 4] if patterns.single.search(text) else ()
+    placed = [m for pattern in places for m in pattern.finditer(text)]
     for found in sorted(placed, key=lambda m: -m.start(m.lastindex or 0)):
         at = found.start(found.lastindex or 0)
         if _DENIED.search(text[max(0, at - 30) : at]) or _ARTICLE.match(text, at):

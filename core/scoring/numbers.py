@@ -26,7 +26,8 @@ _WORDS = {word: value for words in (_SPELLED, _TENS) for value, word in enumerat
 
 _MAGNITUDES = {
     "hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "mn": 10**6,
-    "bn": 10**9, "tn": 10**12, "dozen": 12, "lakh": 10**5, "crore": 10**7, "k": 10**3, "m": 10**6, "b": 10**9,
+    "mio": 10**6, "mln": 10**6, "bn": 10**9, "mrd": 10**9, "tn": 10**12, "dozen": 12, "lakh": 10**5, "crore": 10**7,
+    "k": 10**3, "m": 10**6, "b": 10**9,
     "十": 10, "百": 100, "千": 10**3, "万": 10**4, "萬": 10**4, "만": 10**4, "亿": 10**8, "億": 10**8, "억": 10**8,
     "兆": 10**12, "조": 10**12, "천": 10**3, "백": 100,
 }  # fmt: skip
@@ -35,7 +36,7 @@ _NUMBER = re.compile(
     r"(?P<sign>[-+] ?|\b(?:[Mm]inus|[Nn]egative) |[负負]|マイナス ?|마이너스 ?|零下 ?|영하 ?)?(?:[€£¥₹₩] ?)?"
     rf"(?:(?P<whole>\d{{1,9}}) (?=\d+ ?/ ?\d))?(?P<top>{_RUN})"
     rf"(?: ?/ ?(?P<bottom>{_RUN})|[eE](?P<e>[-+]?\d{{1,4}})(?!\w)| ?[×x*·] ?10\^\{{?(?P<power>[-+]?\d{{1,4}})\}}?)?"
-    r"(?P<magnitude>(?:(?i: ?(?:hundred|thousand|million|billion|trillion|dozen|lakh|crore|[mbt]n)s?\b)){1,2}"
+    r"(?P<magnitude>(?:(?i: ?(?:hundred|thousand|(?:[mb]|tr)illion|dozen|lakh|crore|[mbt]n|mio|mln|mrd)s?\b)){1,2}"
     r"|[kKMB](?![A-Za-z0-9(^_\\])| ?[十百千]?[万萬만亿億억兆조]|[十百千천백](?!分))?"
     r"(?P<percent> ?(?:%|per ?cent\b|percentage points?\b))?"
 )
@@ -145,13 +146,15 @@ def joined(text: str) -> bool:
 
 _OFFERED = re.compile(r"\d\S* or \S{0,3}\d\S*$")
 _LEFT = re.compile(  # of a number that belongs to something
-    r"[\d)] ?[-x]$|\d $|分之$|[<≤≥]=? ?$|(?:^|[^-=\w\"'/])>=? ?$"
+    r"[\d)] ?[-x]$|\d $|分之$|[万萬만亿億억千천] ?$|\d ?(?:[到至〜]| to | through ) ?$|[<≤≥]=? ?$"
+    r"|(?:^|[^-=\w\"'/])>=? ?$"
     r"|(?:\\(?:sqrt|log|ln|lg|exp|sin|cos|tan|cot|sec|csc|arc[a-z]{3}|pm|mp|div|[dt]?frac|le|ge|leq|geq|lt|gt|ne|neq)"
     r"|\b(?:sqrt|log|ln|sin|cos|tan)|\b(?:root of|plus|times|divided by|multiplied by|out of|factorial of))"
     r"(?:_\{\w{1,6}\}|_\w{1,6})?(?:\^\{\w{1,3}\}|\^\w)? ?[(\[{|]? ?$"
 )
 _RIGHT = re.compile(
-    rf"[A-Za-z(\\^_{{]|(?<=[{_CJK}])\d| [bknxyz]\b(?! \d)|[.,:/'’-]\d| ?/ ?\d| ?[+*×·÷^\\]| ?- ?\d| \d|分之"
+    r"[A-Za-z(\\^_{]|\d| [bknxyz]\b(?! \d)|[.,:/'’-]\d| ?/ ?\d| ?[+*×·÷^\\]| ?- ?\d| (?:to |through )?\d|[到至〜] ?\d"
+    r"|分之"
     r"| (?:squared|cubed|plus|minus|times|divided by|out of|to the power)\b"
 )
 _BEFORE_SIGN = re.compile(r"(?:^|[=:(\[\"'“≈,，。；]|\b(?:is|be|to|of|equals?|was|at|about|or|and|than)|[是为為は])$")
@@ -172,7 +175,7 @@ def _stands(found: re.Match[str], text: str) -> bool:
         return False  # an item of a list, or a dash
     attached = _ATTACHED.match(after)
     after = after[attached.end() :] if attached else after
-    if _RIGHT.match(text if not attached else after, found.end() if not attached else 0):
+    if not (found["percent"] and after[:1] == "(") and _RIGHT.match(after):
         return False
     inside = _INSIDE.search(before)  # a pair or a list: (3, 4)
     closed = re.split(r"[)\]}]", after)[0]

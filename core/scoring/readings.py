@@ -122,7 +122,7 @@ def _closing(text: str, start: int) -> int | None:
 _STATED = re.compile(
     r"####|(?i:\b(?:answer|respuesta|réponse|antwort|risposta|resposta)\b(?: [a-z']{1,12}){0,6}? ?"
     r"(?:\bis\b|\b(?:would|should|must|will) be\b|\b(?:es|est|ist)\b|:|=))"
-    r"|(?:答案|答え|解答|回答|正解|正答|정답|답안|답)\s?(?:应该|應該|应|就)?(?:是|为|為|は|が|은|는|:|=)"
+    r"|(?:答案|答え|解答|回答|正解|正答|정답|답안|답)\s?】?(?:应该|應該|应|就)?(?:是|为|為|は|が|은|는|:|=|(?<=】))"
 )
 _SENTENCE = re.compile(r"(?<=[^\s.])\. (?=[A-Z])|[。；！]")
 

@@ -17,6 +17,7 @@ _TAG = re.compile(
     re.I,
 )
 _ANSWER = re.compile(r"<answer>((?:(?!<answer>).){1,2000})</answer>\s*$", re.I | re.S)
+_HINT = re.compile("[<\\[◁]|Here is my")
 _BARE = re.compile(r"analysis(?=[A-Z\"'])")  # channels whose special tokens were left out
 
 
@@ -28,6 +29,8 @@ def without_reasoning(text: str) -> str:
     """
     if _BARE.match(text):
         return text.partition("assistantfinal")[2]
+    if not _HINT.search(text):
+        return text
     kept: list[str] = []
     within: list[str] = []  # names of the tags that are open
     at = 0
