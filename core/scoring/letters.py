@@ -107,7 +107,7 @@ def _patterns(letters: str) -> _Patterns:
             r" (?:is|are|lies|has|meets|denotes)(?! (?:the )?(?:correct|right|true|answer|best)))"
             rf"|(?!a)([{letters.lower()}])(?=[.!]?(?:\n|$)))(?!\s?(?:不|错|錯|では|じゃ|[가이] ?아니|は間違))"
         ),
-        mark=re.compile(rf"(?:^|(?<=\s))\(?([{both}])(?:(?<=[A-Z])[.:、]|\))(?= \S|[^\x00-\x7f]|\d)", re.M),
+        mark=re.compile(rf"(?:^|(?<=\s))\(?([{both}])(?:(?<=[A-Z])[.:、]\)?|\))(?= \S|[^\x00-\x7f]|\d)", re.M),
         first_line=re.compile(rf"(?:[(\[]?([{letters}])[)\]]?[.:]?\n|([{letters}])(?: \(| [–—] |。))"),
         placed=(
             re.compile(rf"(?i:{_AS_ANSWER}){letter}(?={_END}|{_REASON}|{_RIGHT})"),

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from functools import lru_cache
 from string import ascii_uppercase
 
 from core.records.gold import Gold
@@ -34,11 +35,17 @@ def number(text: str, gold: Gold) -> Score:
 
 
 def _number(text: str, gold: Gold) -> Score:
-    wanted = whole_number(gold.answer, comma=False)
+    wanted = _wanted(gold.answer)
     if wanted is None:
         return short_answer(text, replace(gold, accepted=()))
     found = read_number(text)
     return _judged(found, wanted, gold) if found else unparsable("no number could be read")
+
+
+@lru_cache(maxsize=512)
+def _wanted(gold: str) -> Number | None:
+    """The number that a gold answer is; a comma between digits may part two of them."""
+    return whole_number(gold, comma=False)
 
 
 def _judged(found: tuple[Number, str], wanted: Number, gold: Gold) -> Score:
@@ -82,7 +89,7 @@ def _math(text: str, gold: Gold) -> Score:
     for piece in pieces(text):
         if score := _compare(piece, gold):
             return score
-    if whole_number(gold.answer, comma=False):
+    if _wanted(gold.answer):
         return _number(text, gold)
     return unparsable("no formula could be read")
 
@@ -95,11 +102,12 @@ _UNSOLVED = re.compile(
 )
 
 
+@lru_cache(maxsize=512)
 def _worded(gold: str) -> str:
     """The words of a gold answer that is no formula, such as \\text{no solution}; "" for a formula."""
     if _WORDS.fullmatch(gold.strip()):
         return bare(gold)
-    return "" if whole_number(gold, comma=False) or latex_in(gold) else gold
+    return "" if _wanted(gold) or latex_in(gold) else gold
 
 
 def _same_statement(text: str, gold: Gold) -> Score:
@@ -135,8 +143,8 @@ _TEXTS = re.compile(r"\\(?:text|mathrm|textbf|mathbf) ?\{[^{}]*\}")
 
 def _compare(piece: Reading, gold: Gold) -> Score | None:
     """The score of a part of an answer; None if nothing in it can be compared with the gold answer."""
-    wanted = whole_number(gold.answer, comma=False)
-    if not wanted and not latex_in(gold.answer):
+    wanted = _wanted(gold.answer)
+    if not wanted and _worded(gold.answer):
         rule = same_text(piece.value, gold.answer)
         return right(rule, piece.value, piece.rule) if rule else None
     if _compact(piece.value) == _compact(gold.answer):

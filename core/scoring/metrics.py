@@ -12,7 +12,7 @@ from string import ascii_uppercase
 
 from core.records.gold import Gold
 from core.scoring.letters import read_letter
-from core.scoring.readings import LAST_LINE, Reading, bare, folded, pieces, plain, read_yes_no
+from core.scoring.readings import LAST_LINE, Reading, bare, boxed, folded, pieces, plain, read_yes_no
 from core.scoring.vqa import soft_accuracy
 
 NUMBER = re.compile(r"\d+(?:[.:]\d+)*")  # 7, 3.5, 10:35
@@ -195,6 +195,9 @@ _PUNCTUATION = re.compile(
 def vqa_accuracy(text: str, gold: Gold) -> Score:
     """The share of annotators who gave this answer, full from four of ten on; articles, case, punctuation aside."""
     annotators = gold.accepted or (gold.answer,)
+    box = boxed(text)
+    if box and text == f"\\boxed{{{box.value}}}":  # a model's way to mark its answer
+        text = bare(box.value)
     value, n = soft_accuracy(text, annotators)
     rule = f"given by {n} of {len(annotators)} annotators" if n else "given by no annotator"
     right = value >= 0.5

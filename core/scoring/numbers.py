@@ -16,6 +16,7 @@ from core.scoring.readings import BOXED, LAST_LINE, STATED, Reading, pieces
 
 MAX_DIGITS = 40
 MAX_EXPONENT = 300
+MAX_LINE = 4_000  # characters of a line in which numbers are looked for, at the end that matters
 
 _SPELLED = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
@@ -37,7 +38,7 @@ _NUMBER = re.compile(
     rf"(?:(?P<whole>\d{{1,9}}) (?=\d+ ?/ ?\d))?(?P<top>{_RUN})"
     rf"(?: ?/ ?(?P<bottom>{_RUN})|[eE](?P<e>[-+]?\d{{1,4}})(?!\w)| ?[×x*·] ?10\^\{{?(?P<power>[-+]?\d{{1,4}})\}}?)?"
     r"(?P<magnitude>(?:(?i: ?(?:hundred|thousand|(?:[mb]|tr)illion|dozen|lakh|crore|[mbt]n|mio|mln|mrd)s?\b)){1,2}"
-    r"|[kKMB](?![A-Za-z0-9(^_\\])| ?[十百千]?[万萬만亿億억兆조]|[十百千천백](?!分))?"
+    r"|(?:[kKMB]| M)(?![A-Za-z0-9(^_\\])| ?[十百千]?[万萬만亿億억兆조]|[十百千천백](?!分))?"
     r"(?P<percent> ?(?:%|per ?cent\b|percentage points?\b))?"
 )
 _POINT = re.compile(r"\d+(?:\.\d+)?|\.\d+")
@@ -146,16 +147,15 @@ def joined(text: str) -> bool:
 
 _OFFERED = re.compile(r"\d\S* or \S{0,3}\d\S*$")
 _LEFT = re.compile(  # of a number that belongs to something
-    r"[\d)] ?[-x]$|\d $|分之$|[万萬만亿億억千천] ?$|\d ?(?:[到至〜]| to | through ) ?$|[<≤≥]=? ?$"
+    r"[\d)] ?[-x]$|\d $|分之$|[万萬만亿億억千천] ?$|\d ?(?:[到至〜—]| to | through | — ) ?$|[<≤≥]=? ?$"
     r"|(?:^|[^-=\w\"'/])>=? ?$"
-    r"|(?:\\(?:sqrt|log|ln|lg|exp|sin|cos|tan|cot|sec|csc|arc[a-z]{3}|pm|mp|div|[dt]?frac|le|ge|leq|geq|lt|gt|ne|neq)"
+    r"|(?:\\(?:sqrt|log|ln|lg|exp|sin|cos|tan|cot|sec|csc|arc[a-z]{3}|pm|mp|div|to|lim|int|sum|prod|[dt]?frac|le|ge|leq|geq|lt|gt|ne|neq)"
     r"|\b(?:sqrt|log|ln|sin|cos|tan)|\b(?:root of|plus|times|divided by|multiplied by|out of|factorial of))"
-    r"(?:_\{\w{1,6}\}|_\w{1,6})?(?:\^\{\w{1,3}\}|\^\w)? ?[(\[{|]? ?$"
+    r"(?:_\{[^{}]{1,20}\}|_\w{1,6})?(?:\^\{\w{1,3}\}|\^\w)? ?[(\[{|]? ?$"
 )
 _RIGHT = re.compile(
-    r"[A-Za-z(\\^_{]|\d| [bknxyz]\b(?! \d)|[.,:/'’-]\d| ?/ ?\d| ?[+*×·÷^\\]| ?- ?\d| (?:to |through )?\d|[到至〜] ?\d"
-    r"|分之"
-    r"| (?:squared|cubed|plus|minus|times|divided by|out of|to the power)\b"
+    r"[A-Za-z(\\^_{]|\d| [bknxyz]\b(?! \d)|[.,:/'’-]\d| ?/ ?\d| ?[+*×·÷^\\]| ?- ?\d| (?:to |through )?\d"
+    r"| ?[到至〜—] ?\d|分之| (?:squared|cubed|plus|minus|times|divided by|out of|to the power)\b"
 )
 _BEFORE_SIGN = re.compile(r"(?:^|[=:(\[\"'“≈,，。；]|\b(?:is|be|to|of|equals?|was|at|about|or|and|than)|[是为為は])$")
 _INSIDE = re.compile(r"[(\[{]([^()\[\]{}]*)$")
@@ -229,6 +229,8 @@ def number_of(piece: Reading, whole: bool = False) -> tuple[Number, str] | None:
     if piece.rule in (BOXED, STATED) and re.search(r"=[^=]*(?:[,;]| and )[^=]*=", piece.value):
         return None  # x = 3, y = 4
     value = piece.value.rpartition("=")[2]
+    if len(value) > MAX_LINE:
+        value = value[:MAX_LINE] if piece.rule == STATED else value[-MAX_LINE:].partition(" ")[2]
     item = piece.rule == LAST_LINE and value.startswith("- ")  # of a list, or negative?
     if not item and (number := whole_number(value)):
         return number, piece.rule
