@@ -135,6 +135,8 @@ def _say(line: str) -> None:
 def _print_plan_of_work(document: dict[str, Any], found: Estimate) -> None:
     recipe, given, gpu, gpus = document["recipe"], found.assumptions, found.gpu, document["gpus"]
     _say(f"{recipe['title']} ({recipe['source']}). {recipe['note']}")
+    if recipe["models"]:
+        _say("Models of the paper: " + ", ".join(recipe["models"]) + "; give one as --model")
     budgets = ", ".join(map(str, document["budgets"]))
     _say(f"{document['model']}: {document['n_layers']} decoder layers, of which {budgets} are dropped")
     _say(

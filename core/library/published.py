@@ -4,6 +4,7 @@ What a source leaves open stays open: no model, layer count or configuration is 
 """
 
 import math
+from dataclasses import replace
 
 from core.records.references import ReferenceScore
 
@@ -12,6 +13,7 @@ NOT_STATED = "not stated"
 
 PAPER = "arXiv:2603.20275, as an index page of the paper lists it"
 INTERLACE = "arXiv:2511.19676 and the authors' repository"
+METHODS_MODEL = "Qwen/Qwen3-VL-8B-Instruct"  # the page says "Qwen3-VL-8B"; of the two published it is the one it prunes
 RETENTION = {  # percent of the layers dropped -> percent of the full model's score, averaged over benchmarks
     "Qwen/Qwen3-VL-8B-Instruct": {10: 94.0, 15: 92.1, 20: 86.9, 25: 86.1},
     "Qwen/Qwen3-VL-4B-Instruct": {10: 93.9, 15: 91.9, 20: 88.0, 25: 81.7},
@@ -71,40 +73,57 @@ def _interlace_paper() -> list[ReferenceScore]:
         for model_id, row in RETENTION.items()
         for percent, retention in row.items()
     ]
-    # the paper's summary: the model is not named there, and 100 % is the unpruned model fine-tuned on the same data
-    against = "Against the unpruned model after the same fine-tuning; which model it is, is not stated in the table."
-    table = "mean retention, comparison of methods"
-    scores.append(
-        _interlace(NOT_STATED, 25, 88.9, "interlace", table, f"{against} Time to first token 1.18 times as fast.")
-    )
-    scores.append(
-        _interlace(
-            NOT_STATED, 25, 60.5, "sleb", table, f"{against} Not fine-tuned. Time to first token 1.12 times as fast."
-        )
-    )
-    scores.append(
-        _interlace(
-            NOT_STATED, None, 8.9, "wanda-2:4", table, f"{against} Half of the weights are zero, no layer is dropped."
-        )
-    )
+    return [*scores, *_methods(), *_ablations()]
+
+
+def _methods() -> list[ReferenceScore]:
+    """The page's comparison of methods, headed "Qwen3-VL-8B, 25 % pruning"; 100 % is the fine-tuned dense model."""
+    rows: list[tuple[str, int | None, float | None, float | None, str]] = [
+        # criterion, percent of the layers, mean score, percent of the fine-tuned dense model, what else is stated
+        ("dense", 0, 77.8, None, "The unpruned model as it is."),
+        ("dense, fine-tuned", 0, 80.5, 100.0, "The unpruned model after the same fine-tuning."),
+        ("interlace", 25, 71.6, 88.9, "Fine-tuned. Time to first token 1.18 times as fast."),
+        ("sleb", 25, 48.6, 60.5, "Not fine-tuned. Time to first token 1.12 times as fast."),
+        ("sleb, fine-tuned", 25, 46.0, 57.1, "After the same fine-tuning."),
+        ("magnitude-2:4", None, None, 9.5, "Half of the weights are zero, no layer is dropped."),
+        ("wanda-2:4", None, None, 8.9, "Half of the weights are zero, no layer is dropped."),
+    ]
+    scores = []
+    for criterion, percent, score, retention, note in rows:
+        stated = ((score, "score", note), (retention, "retention", f"{note} Against the fine-tuned unpruned model."))
+        for value, measure, said in stated:
+            if value is not None:
+                metric = f"mean {measure}, comparison of methods"
+                scores.append(_interlace(METHODS_MODEL, percent, value, criterion, metric, said, measure))
     return scores
 
 
+def _ablations() -> list[ReferenceScore]:
+    """Other choices of layers on that page, against INTERLACE itself: no shares of a full model."""
+    note = "Percent of what INTERLACE keeps (100), not of the unpruned model; the page's own name of the variant."
+    return [
+        replace(
+            _interlace(METHODS_MODEL, 25, value, f"interlace ablation: {name}", "ablations, INTERLACE = 100", note),
+            n_drop=None,
+        )
+        for name, value in (("consecutive", 65.1), ("random", 85.1), ("OA", 94.9), ("TN", 98.7))
+    ]
+
+
 def _interlace(
-    model_id: str, percent: int | None, retention: float, criterion: str, metric: str, note: str
+    model_id: str, percent: int | None, value: float, criterion: str, metric: str, note: str, measure: str = "retention"
 ) -> ReferenceScore:
-    known = percent is not None and model_id != NOT_STATED
     return ReferenceScore(
         model_id=model_id,
         benchmark="average",
         domain="all",
         criterion=criterion,
-        value=round(retention / 100, 4),
+        value=round(value / 100, 4),
         metric=f"published:{metric}",
         source=INTERLACE,
         origin="published",
-        n_drop=math.floor((percent or 0) * DEPTH / 100) if known else None,
+        n_drop=None if percent is None else math.floor(percent * DEPTH / 100),
         percent=percent,
-        measure="retention",
+        measure=measure,
         note=note,
     )

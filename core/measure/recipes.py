@@ -22,6 +22,7 @@ class Recipe:
         benchmarks: (key, items at most), keys of `core.benchmarks`.
         calibration: (key, samples) for the similarities.
         note: what a reader of the results must know.
+        models: those of the source, where it is known which; `note` says from whom.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Recipe:
     benchmarks: tuple[tuple[str, int], ...]
     calibration: tuple[tuple[str, int], ...]
     note: str
+    models: tuple[str, ...] = ()
 
     def budgets(self, n_layers: int, n_protected: int = 0) -> list[int]:
         """The shares in layers, ascending and distinct: each rounded, at least 1, at most what may be dropped.
@@ -73,7 +75,8 @@ RECIPES = {
             calibration=PAPER_SETS,
             note="Snapask, which the paper also scores, is not published and is left out. The paper's exact budgets "
             "are not known to us: low (5 and 10 %), moderate (15 and 20 %) and high (30 and 40 %) are our reading, and "
-            "so are the items and the baselines.",
+            "so are the items and the baselines. Its models are known second-hand, from a summary of its full text.",
+            models=("Qwen/Qwen3-VL-2B-Instruct", "Qwen/Qwen3-VL-4B-Instruct"),
         ),
         Recipe(
             "interlace",

@@ -35,6 +35,7 @@ class Shape:
 SHAPES = {
     shape.model_id: shape
     for shape in (
+        Shape("Qwen/Qwen3-VL-2B-Instruct", 2_127_532_032, "the Hub's count", 768, (0, 1, 2)),
         Shape("Qwen/Qwen3-VL-4B-Instruct", 4_437_815_808, "checkpoint of 8,875,631,616 bytes", 768, (0, 1, 2)),
         Shape("Qwen/Qwen3-VL-8B-Instruct", 8_767_123_696, "the Hub's count", 768, (0, 1, 2)),
         Shape("Qwen/Qwen2.5-VL-7B-Instruct", 8_292_166_656, "checkpoint of 16,584,333,312 bytes", 999),

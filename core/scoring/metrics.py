@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from string import ascii_uppercase
 
 from core.records.gold import Gold
-from core.scoring.readings import LAST_LINE, Reading, bare, pieces, plain, read_letter, read_yes_no
+from core.scoring.letters import read_letter
+from core.scoring.readings import LAST_LINE, Reading, bare, boxed, folded, pieces, plain, read_yes_no
 from core.scoring.vqa import soft_accuracy
 
 NUMBER = re.compile(r"\d+(?:[.:]\d+)*")  # 7, 3.5, 10:35
@@ -113,12 +114,16 @@ def exact_match(answer: str, gold: Gold) -> Score:
 def multiple_choice(text: str, gold: Gold) -> Score:
     """The letter of the right option, read from the answer by layers; never guessed."""
     wanted = gold_letter(gold) or gold.answer.strip().upper()
-    last = max("J", wanted) if len(wanted) == 1 and wanted in ascii_uppercase else "J"
-    return letter_score(read_letter(text, gold.choices, last), wanted)
+    return letter_score(read_letter(text, gold.choices, last_letter(wanted)), wanted)
+
+
+def last_letter(wanted: str) -> str:
+    """The last letter that an option may have, where the options are not known."""
+    return max("J", wanted) if len(wanted) == 1 and wanted in ascii_uppercase else "J"
 
 
 def letter_score(read: Reading | None, wanted: str) -> Score:
-    if read is None:
+    if read is None or not read.value:
         return unparsable("no option, or more than one, could be read")
     return right(read.rule, read.value) if read.value == wanted else wrong("another option", read.value, read.rule)
 
@@ -126,9 +131,10 @@ def letter_score(read: Reading | None, wanted: str) -> Score:
 def gold_letter(gold: Gold) -> str:
     """The letter of the gold option, which may be given by its text; "" if the question has no options."""
     answer = gold.answer.strip()
+    answer = bare(answer).strip("()") if answer.startswith(("\\text", "(")) and len(answer) <= 14 else answer
     if re.fullmatch("[A-Z]", answer) and (not gold.choices or answer <= ascii_uppercase[len(gold.choices[:26]) - 1]):
         return answer
-    same = [i for i, choice in enumerate(gold.choices[:26]) if choice.strip() == answer]
+    same = [i for i, choice in enumerate(gold.choices[:26]) if choice.strip() == gold.answer.strip()]
     return ascii_uppercase[same[0]] if same else ""
 
 
@@ -172,15 +178,26 @@ def same_text(given: str, gold: str) -> str:
 
 def _words(text: str) -> str:
     """A text in lower case without punctuation; signs, decimal points and what stands between digits stay."""
-    text = re.sub(r"(?<=\d),(?=\d{3}\b)", "", bare(text).casefold())
-    text = re.sub(r"(?<!\d)[.:/,](?!\d)|[.:/,](?!\d)|(?<=[^\W\d])[-_]|[;!?\"'’“”()\[\]{}_#*\\$]", " ", text)
+    text = _DASHES.sub("-", bare(folded(text)).casefold())
+    text = _PUNCTUATION.sub(" ", _THOUSANDS.sub("", _RANGE.sub("-", text)))
     return " ".join(text.split())
+
+
+_DASHES = re.compile("[\u2010-\u2015\u2212\u301c]")
+_RANGE = re.compile(r"(?<=\d) ?(?:-| to |~) ?(?=\d)")  # 18–29 is 18-29 and 18 to 29
+_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}\b)")
+_PUNCTUATION = re.compile(
+    r"(?<!\d)[.:/,](?!\d)|[.:/,](?!\d)|(?<=[^\W\d])[-_]|[;!?\"'’“”()\[\]{}_#*\\$。，、；！？「」『』【】]"
+)
 
 
 @metric("vqa_accuracy", "VQA accuracy")
 def vqa_accuracy(text: str, gold: Gold) -> Score:
     """The share of annotators who gave this answer, full from four of ten on; articles, case, punctuation aside."""
     annotators = gold.accepted or (gold.answer,)
+    box = boxed(text)
+    if box and text == f"\\boxed{{{box.value}}}":  # a model's way to mark its answer
+        text = bare(box.value)
     value, n = soft_accuracy(text, annotators)
     rule = f"given by {n} of {len(annotators)} annotators" if n else "given by no annotator"
     right = value >= 0.5

@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from core.scoring.intervals import SIGN, Span, spans_in
 from core.scoring.latex import MAX_DIGITS, latex_in, parse_latex
 
 POINTS = 4  # values that each variable takes, of both signs
@@ -21,10 +22,14 @@ def same_value(gold: str, given: str, precision: int | None = None) -> bool | No
 
     Args:
         precision: decimals to which values may differ by rounding; None: six where a decimal is involved, as in
-            math-verify, else exactly (to nine digits).
+            math-verify, else exactly (to nine digits). Below 0.1 the difference is relative: e^{-30} is not e^{-31}.
     Raises:
         SampleError: math-verify is not installed.
     """
+    if SIGN.search(gold) or SIGN.search(given):
+        theirs, mine = spans_in(gold, real_value), spans_in(given, real_value)
+        if theirs and mine:
+            return (not theirs[0] or not mine[0] or theirs[0] == mine[0]) and _same_spans(theirs[1], mine[1])
     gold_latex, given_latex = latex_in(gold), latex_in(given)
     if not gold_latex or not given_latex:
         return None
@@ -35,6 +40,26 @@ def same_value(gold: str, given: str, precision: int | None = None) -> bool | No
         return _same(wanted, found, None if precision is None else 0.5 * 10.0 ** -min(max(precision, 0), MAX_DIGITS))
     except (_IncomparableError, ArithmeticError, ValueError):
         return None
+
+
+def real_value(text: str) -> float | None:
+    """The real number that a text stands for; None if it is no formula, or not one number."""
+    latex = latex_in(text)
+    node = parse_latex(latex) if latex else None
+    if node is None or not hasattr(node, "free_symbols") or node.free_symbols or _relations(node):
+        return None
+    try:
+        value = _value(node, 0)
+    except (_IncomparableError, ArithmeticError, ValueError):
+        return None
+    return value.real if abs(value.imag) < 1e-12 else None
+
+
+def _same_spans(golds: Sequence[Span], givens: Sequence[Span]) -> bool:
+    return len(golds) == len(givens) and all(
+        (a.low_open, a.high_open) == (b.low_open, b.high_open) and _close(a.low, b.low) and _close(a.high, b.high)
+        for a, b in zip(golds, givens, strict=True)
+    )
 
 
 # ------------------------------------------------------------------------------------------------ by value
@@ -93,13 +118,15 @@ def _same_relation(gold: Any, given: Any) -> bool:
     (sign, a), (other, b) = _difference(gold), _difference(given)
     if sign != other:
         return False
+    if gold.lhs.is_Symbol and gold.lhs == given.lhs and not gold.rhs.free_symbols | given.rhs.free_symbols:
+        return type(gold) is type(given) and _same_number(gold.rhs, given.rhs, None)  # beside x, a tiny value is lost
     pairs = [p for p in zip(_values(a), _values(b), strict=True) if None not in p]
     top = max(pairs, key=lambda p: abs(p[0] or 0), default=(0, 0))
     if not top[0] or not top[1]:
         return False
     factor = top[1] / top[0]
     ordered = sign in ("Equality", "Unequality") or (factor.real > 0 and abs(factor.imag) < 1e-9)
-    return ordered and all(_close((x or 0) * factor, y or 0, 0.0) for x, y in pairs)
+    return ordered and all(_close((x or 0) * factor, y or 0, 1e-12) for x, y in pairs)
 
 
 def _difference(relation: Any) -> tuple[str, list[tuple[int, Any]]]:
@@ -110,18 +137,32 @@ def _difference(relation: Any) -> tuple[str, list[tuple[int, Any]]]:
 
 
 def _same_number(gold: Any, given: Any, slack: float | None) -> bool:
-    if slack is None:
-        has_decimals = any(_kind(leaf) == "Float" for node in (gold, given) for leaf in node.atoms())
-        slack = 5e-7 if has_decimals else 0.0
+    rounding = 0.0
+    if slack is None and any(_kind(leaf) == "Float" for node in (gold, given) for leaf in node.atoms()):
+        rounding = 5e-7
     pairs = list(zip(_values([(1, gold)]), _values([(1, given)]), strict=True))
     known = [(a, b) for a, b in pairs if a is not None and b is not None]
     if not known:
         raise _IncomparableError
-    return all(_close(a, b, slack) for a, b in known)
+    allowed = (slack or 0.0) + max(_noise(gold), _noise(given))
+    return all(_close(a, b, allowed, rounding) for a, b in known)
 
 
-def _close(a: complex, b: complex, slack: float) -> bool:
-    return a == b or abs(a - b) <= slack + 1e-9 * max(abs(a), abs(b)) + 1e-12
+def _close(a: complex, b: complex, allowed: float = 0.0, rounding: float = 0.0) -> bool:
+    """Equal to nine digits, or within what is allowed; `rounding` is that of decimals, less for values below 0.1."""
+    size = max(abs(a), abs(b))
+    near = allowed + rounding * min(1.0, 10 * size) + 1e-9 * size
+    return a == b or (math.isfinite(size) and abs(a - b) <= near)
+
+
+def _noise(node: Any) -> float:
+    """What is left of a sum or a function that should be 0, such as sin(pi); products and powers leave nothing."""
+    if _kind(node) == "Add":
+        sizes = [abs(v) for v in (_values([(1, arg)])[0] for arg in node.args) if v is not None]
+        return 1e-12 * max(sizes, default=1.0)
+    if _kind(node) in _FUNCTIONS and _kind(node) not in ("Abs", "UnevaluatedExpr", "exp", "factorial"):
+        return 1e-12
+    return max((_noise(arg) for arg in node.args), default=0.0)
 
 
 def _values(terms: list[tuple[int, Any]]) -> list[complex | None]:
@@ -158,7 +199,7 @@ def _value(node: Any, k: int) -> complex:
     if kind == "NegativeInfinity":
         return -math.inf
     if node.is_Number:
-        return complex(float(node))
+        return _not_lost(complex(float(node)), node.is_zero)
     if node.is_Symbol:
         return _symbol(node.name, k)
     if kind == "Pow":
@@ -167,9 +208,9 @@ def _value(node: Any, k: int) -> complex:
     if kind == "Add":
         return sum(parts, 0j)
     if kind == "Mul":
-        return complex(math.prod(parts, start=1 + 0j))
+        return _not_lost(complex(math.prod(parts, start=1 + 0j)), 0 in parts)
     if kind in _FUNCTIONS:
-        return complex(_FUNCTIONS[kind](*parts))
+        return _not_lost(complex(_FUNCTIONS[kind](*parts)), kind != "exp")
     if kind == "UndefinedFunction" or getattr(node, "is_Function", False):
         return complex(math.prod(parts, start=_symbol(kind, k)))  # f(x); a(1) is read as one, too
     raise _IncomparableError
@@ -178,7 +219,13 @@ def _value(node: Any, k: int) -> complex:
 def _power(base: complex, exponent: complex, written: Any) -> complex:
     if base.imag == 0 and base.real < 0 and written.is_Rational and written.q % 2 and written.q > 1:
         return complex((-1) ** (written.p % 2) * abs(base.real) ** exponent.real)  # the real root of -8 is -2
-    return base**exponent
+    return _not_lost(base**exponent, base == 0 or exponent.real == -math.inf)
+
+
+def _not_lost(value: complex, may_be_zero: bool) -> complex:
+    if not value and not may_be_zero:
+        raise OverflowError("too small for a float")
+    return value
 
 
 def _kind(node: Any) -> str:

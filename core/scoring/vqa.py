@@ -9,6 +9,7 @@ ENOUGH = 3  # annotators that must agree for full marks
 _ARTICLES = {"a", "an", "the"}
 _SMALL = "zero one two three four five six seven eight nine ten"
 _DIGITS = {"none": "0"} | {word: str(i) for i, word in enumerate(_SMALL.split())}
+_DASHES = re.compile("[\u2010-\u2015\u2212]")
 _PUNCTUATION = ';/[]"{}()=+\\_-><@`,?!'
 _CONTRACTIONS = """
     ain't aren't can't could've couldn't couldn't've didn't doesn't don't hadn't hadn't've hasn't haven't he'd
@@ -31,7 +32,7 @@ def normalise(text: str) -> str:
 
     Punctuation beside a space goes, other punctuation becomes a space; a comma within a number makes all of it go.
     """
-    text = " ".join(text.casefold().split())
+    text = " ".join(_DASHES.sub("-", text.casefold()).split())
     plain = text
     for mark in _PUNCTUATION:
         goes = f"{mark} " in text or f" {mark}" in text or re.search(r"\d,\d", text)

@@ -280,6 +280,16 @@ def test_estimates_need_no_torch() -> None:
 # ------------------------------------------------------------------------------------------------ shapes
 
 
+def test_the_paper_s_models_ship_and_are_marked_as_second_hand(capsys: pytest.CaptureFixture[str]) -> None:
+    """Both of them: the recipe pointed at the larger one only."""
+    recipe = get_recipe("paper")
+    assert recipe.models == ("Qwen/Qwen3-VL-2B-Instruct", "Qwen/Qwen3-VL-4B-Instruct") and "second-hand" in recipe.note
+    for model, depth in zip(recipe.models, (28, 36), strict=True):
+        code, out, _ = run(capsys, "paper", "--model", model)
+        assert code == 0 and f"{model}: {depth} decoder layers" in out and "second-hand" in out
+        assert all(m in out for m in recipe.models)
+
+
 def parameters(anatomy: ModelAnatomy) -> int:
     outside = (anatomy.vision_parameters, anatomy.projector_parameters, anatomy.embedding_parameters)
     layers = sum(layer.parameters for layer in anatomy.layers)

@@ -72,6 +72,8 @@ def test_metrics_describe_themselves() -> None:
 PARTS = (
     "A B C I a b is not or and answer option choice : = . , ( ) [ ] { } \\boxed{ } \\frac{1}{2} \\sqrt{2} \\text{ $ "
     "\\( \\) % 1 2 12 1,000 3.5 -4 1/0 1e9 10^3 x y ^ _ ^{2} < > ! | #### <think> </think> <answer> </answer> yes no "
+    "<reasoning> </reasoning> ◁think▷ ◁/think▷ <|begin_of_box|> <|end_of_box|> 答案是 选 정답은 です 。 ， Ｂ ５ 个 万 "
+    "million minus - 12 345 1,5 – 2½ ⁶ \\sqrt[3]{64} \\log_{10} \\infty ≤ \\cup \\text{ so Option correct point "
     "the cat red blue light ** * √ π ° − ½ None \n"
 )
 TEXTS = st.text(max_size=60) | st.lists(st.sampled_from(PARTS.split(" ")), max_size=14).map(" ".join)
