@@ -127,6 +127,7 @@ def runs_import(
     plan: Annotated[Path | None, typer.Option(help="The plan it was pruned by, as JSON; else it is whole.")] = None,
     criterion: Annotated[str, typer.Option(help="With --budget and --model: the plan of a criterion instead.")] = "",
     budget: Annotated[str, typer.Option(help="Layers dropped: a count or a percentage.")] = "",
+    replace: Annotated[bool, typer.Option("--replace", help="In place of other results of the same plan.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Merge runs into the store: a Parquet file of ours, or results of lmms-eval or VLMEvalKit.
@@ -152,7 +153,7 @@ def runs_import(
     chosen = PruningPlan.load(plan) if plan else _plan_of(model, criterion, budget) if criterion or budget else None
     report = read_results(file, form)
     with RunStore(finding.user_runs_path()) as runs:
-        kept = keep_results(report, runs, plan=chosen, model_id=model, n_layers=layers)
+        kept = keep_results(report, runs, plan=chosen, model_id=model, n_layers=layers, replace=replace)
     for line in (*report.problems, *kept.problems, *(w for run in report.runs for w in run.warnings)):
         err.print(line, markup=False, highlight=False, soft_wrap=True, style="yellow")
     if as_json:
