@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 
 MOST_DROPPED = 12  # layers, in a sweep that names no budgets
+MOST_LAYERS = 1000  # that a budget may name; no decoder has so many
 
 
 def parse_budgets(text: str) -> list[int]:
@@ -45,6 +46,8 @@ def parse_budgets(text: str) -> list[int]:
             counts = range(int(first), int(last or first) + 1)
             if not counts:
                 raise ValueError(part)
+            if counts[-1] > MOST_LAYERS:  # before it is spelled out
+                raise PlanError(f"budgets '{text[:40]}' name more than {MOST_LAYERS} layers: give for example 1-8,10")
             budgets |= set(counts)
     except ValueError:
         raise PlanError(f"budgets '{text}' are not a list of counts: give for example 1-8,10") from None
