@@ -6,11 +6,10 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from core.cli.shared import JsonOption, err, out, print_json, say
+from core.cli.shared import JsonOption, chosen_plan, err, out, print_json, say
 from core.errors import PlanError, StoreError, suggest
 from core.library import finding
-from core.pruning import build_plan
-from core.records.plan import PruningPlan, parse_budget
+from core.records.plan import PruningPlan
 from core.records.runs import RunRecord
 
 PLAIN: Any = {"markup": False, "highlight": False, "soft_wrap": True}
@@ -166,5 +165,4 @@ def runs_import(
 def _plan_of(model: str, criterion: str, budget: str) -> PruningPlan:
     if not (model and criterion and budget):
         raise PlanError("--model, --criterion and --budget go together: they say which plan was evaluated")
-    atlas = finding.load_atlas(model)
-    return build_plan(atlas, criterion, parse_budget(budget, atlas.n_layers))
+    return chosen_plan(model, criterion, budget)

@@ -12,7 +12,7 @@ from core.cli.runs import run_row
 from core.cli.shared import (
     DeviceOption,
     JsonOption,
-    ModelOption,
+    PlannedOption,
     ProgressFileOption,
     err,
     load_atlas,
@@ -66,7 +66,7 @@ def _scorer(memory_gib: float | None) -> "Scorer | None":
 
 
 def sweep(
-    model: ModelOption = "tiny",
+    model: PlannedOption = None,
     recipe: Annotated[str, typer.Option(help="What the options below leave open (python -m core recipes).")] = "",
     criteria: Annotated[str, typer.Option(help="Comma-separated; all by default.")] = "",
     budgets: Annotated[str, typer.Option(help="Layers to drop, for example 1-8,10; 1-12 by default.")] = "",
@@ -122,11 +122,12 @@ def sweep(
     if not wanted:
         given = chosen.benchmarks if chosen else [(name, N_PER_DOMAIN) for name in EMBEDDED]
         wanted = {name: limit or most for name, most in given}
+    names = names_in(criteria) or (list(chosen.criteria) if chosen else [c.name for c in list_criteria()])
     try:
-        similarities = load_atlas(model, atlas)
+        similarities = load_atlas(model, atlas, names)
     except CalibrationError as error:
         raise CalibrationError(f"{error} --recipe {recipe}" if recipe and not atlas else str(error)) from error
-    names = names_in(criteria) or (list(chosen.criteria) if chosen else [c.name for c in list_criteria()])
+    model = model or similarities.model_id
     if random is None:
         random = chosen.n_random if chosen else N_RANDOM
     n_protected = len(protected_layers(similarities.n_layers, similarities.structural))
@@ -196,7 +197,7 @@ def sweep(
 def search(
     domain: Annotated[str, typer.Option(help="math or general.")],
     budget: Annotated[str, typer.Option(help="Layers to drop: a count or a percentage.")],
-    model: ModelOption = "tiny",
+    model: PlannedOption = None,
     plans: Annotated[int, typer.Option(help="Distinct plans to try.", min=1, max=1_000_000)] = 300,
     validation: Annotated[int, typer.Option(help="Validation items, which choose the plan.", min=2)] = 256,
     limit: Annotated[int, typer.Option(help="Test items, which it is reported on.", min=2)] = 500,
@@ -216,6 +217,7 @@ def search(
     if domain not in DOMAINS:
         raise SampleError(f"unknown domain '{domain}': {suggest(domain, DOMAINS)}")
     similarities = load_atlas(model, atlas)
+    model = model or similarities.model_id
     n_drop = parse_budget(budget, similarities.n_layers)
     vlm = load_model(model, device)
     [chosen_on] = benchmark_items("validation", seed, validation, domains=[domain])

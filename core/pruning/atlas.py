@@ -21,6 +21,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.errors import CalibrationError, suggest
+from core.records.plan import ModelSpec
 
 Array = NDArray[np.float64]
 
@@ -101,6 +102,13 @@ class SimilarityAtlas:
             raise CalibrationError(
                 f"damaged atlas: values {self.values.shape} where {expected} is due; calibrate again"
             )
+
+    @classmethod
+    def without_samples(cls, spec: ModelSpec) -> "SimilarityAtlas":
+        """Depth and structural layers of a model and no similarity: enough for criteria that read none."""
+        none = np.zeros((0, len(TOKEN_KINDS), spec.n_layers, spec.n_layers), np.float32)
+        tokens = np.zeros((0, len(TOKEN_KINDS)), np.int32)
+        return cls(spec.model_id, spec.revision, spec.n_layers, spec.structural, (), none, tokens)
 
     # -------------------------------------------------------------------------------------------- what is in it
 

@@ -4,6 +4,7 @@ Covers every way in which the families of transformers state depth: values liste
 overrides by layer (`per_layer_config`), and rules that count layers from the first.
 """
 
+import re
 from typing import Any
 
 from huggingface_hub.errors import StrictDataclassError
@@ -14,7 +15,13 @@ from core.errors import ModelError, PlanError
 LAYER_INDICES = frozenset(
     ["full_attn_idxs", "kv_source_layers", "local_layer_ids", "mlp_only_layers", "moe_layers", "rope_scaling_layers"]
 )
-UNCOUNTED = frozenset(["conv", "linear_attention", "mlp", "moe"])  # layer types whose cache does not count tokens
+# layer types whose cache does not count tokens
+UNCOUNTED = frozenset(["conv", "linear_attention", "mamba", "mamba2", "mlp", "moe", "recurrent"])
+KINDS = ("layer_types", "layers_block_type", "block_types")  # attributes that name the type of each layer
+# names of modules by layer, as lists of what is not quantised hold them; those of towers have layers of their own
+NAMED = re.compile(r"(?<![\w])((?:layers|h|blocks)\.)(\d+)(?![\d])")
+TOWERS = re.compile(r"vis(?:ion|ual)|image|audio|tower|encoder|resampler|perceiver|projector|merger|mtp", re.IGNORECASE)
+PATTERN = re.compile(r"(?:layers|h|blocks)(?:\\\.|\.)(?:\\d|[\[(]|\d+[|)])|(?:layers|h|blocks)\\\.\d")
 # what ties layers to their neighbours or to their place, when it is set
 TIED = {
     "cross_attention_layers": "feeds images through cross-attention",
@@ -68,10 +75,50 @@ def cut_depth(text: Any, kept: list[int]) -> None:
     if overrides is not None:
         by_layer = {int(i): values for i, values in overrides.items()}
         text.per_layer_config = {p: by_layer[i] for p, i in enumerate(kept) if i in by_layer}
-    if cut.get("layer_types") and UNCOUNTED.issuperset(cut["layer_types"]):
+    kinds = layer_kinds(text) if any(name in cut for name in KINDS) else None
+    if kinds and UNCOUNTED.issuperset(kinds):
         raise PlanError("a hybrid decoder must keep at least one attention layer: its cache counts tokens there")
     if overrides or any(value.count(value[0]) < len(value) if value else True for value in cut.values()):
         _check_reload(text, cut)
+
+
+def layer_kinds(text: Any) -> list[str] | None:
+    """The type of each layer, by whatever name a configuration has for that; None where it has none."""
+    found = next((kinds for name in KINDS if (kinds := getattr(text, name, None))), None)
+    return list(found) if isinstance(found, (list, tuple)) else None
+
+
+def renumber_names(value: Any, kept: list[int]) -> Any:
+    """Names of the decoder's modules within lists and mappings, with the numbers of the kept layers; others go.
+
+    Checkpoints name by layer what they did not quantise, outside of the text's configuration.
+
+    Raises:
+        PlanError: layers are named by a pattern, which cannot be renumbered.
+    """
+    position = {layer: p for p, layer in enumerate(kept)}
+
+    def renamed(name: str) -> str | None:
+        if TOWERS.search(name):
+            return name
+        if PATTERN.search(name):
+            raise PlanError(
+                f"the configuration names layers by a pattern ({name[:60]}), which cannot be renumbered: export from a "
+                "checkpoint that is not quantised"
+            )
+        found = NAMED.search(name)
+        if found is None:
+            return name
+        place = position.get(int(found[2]))
+        return None if place is None else name[: found.start(2)] + str(place) + name[found.end(2) :]
+
+    if isinstance(value, dict):
+        named = {key: renamed(key) if isinstance(key, str) else key for key in value}
+        return {named[key]: renumber_names(found, kept) for key, found in value.items() if named[key] is not None}
+    if isinstance(value, (list, tuple)):
+        kept_names = [renamed(v) if isinstance(v, str) else renumber_names(v, kept) for v in value]
+        return type(value)(new for old, new in zip(value, kept_names, strict=True) if old is None or new is not None)
+    return value
 
 
 def cut_lists(attributes: dict[str, Any], kept: list[int], n_layers: int) -> dict[str, Any]:
