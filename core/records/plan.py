@@ -116,11 +116,11 @@ class PruningPlan:
         bare = "/" not in self.model_id and model_id == os.path.join(os.path.dirname(model_id), self.model_id)
         if self.model_id != model_id and not (bare and os.path.isabs(model_id)):
             raise PlanError(
-                f"the plan is of {self.model_id}, not of {model_id}: give the plan's own model, or plan {model_id} anew"
+                f"the plan is of {self.model_id}, not of {model_id}: give its own model, or plan it again for this one"
             )
         if n_layers and self.n_layers != n_layers:
             raise PlanError(
-                f"the plan is for {self.n_layers} layers, {model_id} has {n_layers}: plan it anew for this model"
+                f"the plan is for {self.n_layers} layers, {model_id} has {n_layers}: plan it again for this one"
             )
         return replace(self, model_id=model_id)
 

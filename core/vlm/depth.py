@@ -66,7 +66,7 @@ def cut_depth(text: Any, kept: list[int]) -> None:
     cut = {
         name: _cut(name, value, kept)
         for name, value in vars(text).items()
-        if _lists(name, value) and (len(value) == n_layers or name in LAYER_INDICES)
+        if _lists(name, value) and (len(value) == n_layers or name in LAYER_INDICES) and not name.startswith("mtp")
     }
     for name, value in cut.items():
         setattr(text, name, value)
@@ -96,29 +96,32 @@ def renumber_names(value: Any, kept: list[int]) -> Any:
     Raises:
         PlanError: layers are named by a pattern, which cannot be renumbered.
     """
-    position = {layer: p for p, layer in enumerate(kept)}
-
-    def renamed(name: str) -> str | None:
-        if TOWERS.search(name):
-            return name
-        if PATTERN.search(name):
-            raise PlanError(
-                f"the configuration names layers by a pattern ({name[:60]}), which cannot be renumbered: export from a "
-                "checkpoint that is not quantised"
-            )
-        found = NAMED.search(name)
-        if found is None:
-            return name
-        place = position.get(int(found[2]))
-        return None if place is None else name[: found.start(2)] + str(place) + name[found.end(2) :]
-
+    if isinstance(value, str):
+        return _renumbered(value, kept)
     if isinstance(value, dict):
-        named = {key: renamed(key) if isinstance(key, str) else key for key in value}
-        return {named[key]: renumber_names(found, kept) for key, found in value.items() if named[key] is not None}
+        names = {key: _renumbered(key, kept) if isinstance(key, str) else key for key in value}
+        found = {key: renumber_names(v, kept) for key, v in value.items() if names[key] is not None}
+        return {names[key]: new for key, new in found.items() if new is not None or value[key] is None}
     if isinstance(value, (list, tuple)):
-        kept_names = [renamed(v) if isinstance(v, str) else renumber_names(v, kept) for v in value]
-        return type(value)(new for old, new in zip(value, kept_names, strict=True) if old is None or new is not None)
+        new = [renumber_names(v, kept) for v in value]
+        return type(value)(n for n, old in zip(new, value, strict=True) if n is not None or old is None)
     return value
+
+
+def _renumbered(name: str, kept: list[int]) -> str | None:
+    """A module's name with the layer's new number; None: the layer is not kept."""
+    if TOWERS.search(name):
+        return name
+    if PATTERN.search(name):
+        raise PlanError(
+            f"the configuration names layers by a pattern ({name[:60]}), which cannot be renumbered: take a checkpoint "
+            "that is not quantised"
+        )
+    found = NAMED.search(name)
+    if found is None:
+        return name
+    layer = int(found[2])
+    return name[: found.start(2)] + str(kept.index(layer)) + name[found.end(2) :] if layer in kept else None
 
 
 def cut_lists(attributes: dict[str, Any], kept: list[int], n_layers: int) -> dict[str, Any]:

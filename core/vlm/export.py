@@ -74,11 +74,11 @@ def export_plan(
         verify: reload the result and compare its logits with the view's before it gets its name. Needs a loaded model
             and memory for the pruned one beside it; without it, an outline (`load_outline`) is enough.
     Raises:
-        PlanError: the plan is for another depth, or drops structural layers.
+        PlanError: the plan is of another model or depth, or drops structural layers.
         ExportError: a target that exists, cannot be written or is full; a source that cannot be copied; a difference.
     """
     began = time.perf_counter()
-    _check(vlm, plan)
+    plan = _checked(vlm, plan)
     out = out.expanduser().resolve()
     try:
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -155,13 +155,15 @@ def _logits(vlm: VLM, plan: PruningPlan | None, samples: list[Sample]) -> torch.
         return logits.float()
 
 
-def _check(vlm: VLM, plan: PruningPlan) -> None:
-    plan.of(vlm.spec.model_id, vlm.spec.n_layers)
+def _checked(vlm: VLM, plan: PruningPlan) -> PruningPlan:
+    """The plan as one of this model."""
+    plan = plan.of(vlm.spec.model_id, vlm.spec.n_layers)
     fixed = sorted(set(plan.dropped) & set(vlm.spec.structural))
     if fixed:
         raise PlanError(f"layers {fixed} of {vlm.spec.model_id} take in visual features: no plan may drop them")
     if vlm.folder is None and vlm.model.device.type == "meta":
         raise ExportError(f"{vlm.spec.model_id} has neither weights nor a folder: load it first")
+    return plan
 
 
 # ------------------------------------------------------------------------------------------------ what is written

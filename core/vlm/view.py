@@ -59,12 +59,11 @@ def pruned_config(config: Any, kept: list[int]) -> Any:
     config = copy.deepcopy(config)
     text = config.get_text_config(decoder=True)
     cut_depth(text, kept)
-    for holder in {id(c): c for c in (config, text)}.values():
-        stated = vars(holder).get("quantization_config")
-        if isinstance(stated, dict):
-            holder.quantization_config = renumber_names(stated, kept)
-        elif stated is not None:
-            vars(stated).update(renumber_names(vars(stated), kept))
+    holders = [config, text, *(vars(c).get("quantization_config") for c in (config, text))]
+    for holder in (h for h in holders if hasattr(h, "__dict__")):
+        for name, value in list(vars(holder).items()):
+            if isinstance(value, (dict, list, tuple)) and (named := renumber_names(value, kept)) != value:
+                setattr(holder, name, named)
     return config
 
 
