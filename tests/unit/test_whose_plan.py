@@ -139,7 +139,7 @@ def test_a_folder_and_a_hub_id_never_share_a_file(
 ) -> None:
     """A folder /x/y and the Hub's x/y had one atlas, and ./x/y one run store entry with it too.
 
-    Of the six pairs, four met in one file before.
+    Of the six pairs, three met in one file before, and a fourth under one id.
     """
     monkeypatch.setenv("STRATA_HOME", str(tmp_path))
     assert model_name(a) != model_name(b) and finding.user_atlas_path(a) != finding.user_atlas_path(b)
