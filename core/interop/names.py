@@ -109,6 +109,7 @@ VLMEVALKIT: dict[str, tuple[str, str]] = {
     "OCRBench": ("ocrbench", "OCRBench"),
     "GSM8K-V": ("", "GSM8KVDataset"),
 }
+SEVERAL = ("MMMU_DEV_VAL",)  # data sets of more than one split
 EXPLODED = ("POPE",)  # VLMEvalKit counts a row once for each of the categories that it is of
 
 
@@ -132,6 +133,12 @@ def benchmark_of(task: str, adapter: str = "") -> tuple[str, str]:
     listed = {*MORE, *VLMEVALKIT}
     domain = "math" if task in MATH_TASKS else domains[LIKE[task]] if task in LIKE else ""
     return task if task not in domains else f"{task} (all)", domain or ("general" if task in listed else "other")
+
+
+def split_key(key: str, dataset: str, split: str) -> str:
+    """Our name for a split of a data set that holds several: a benchmark of ours is one of them only."""
+    ours = judged_elsewhere().get(key) if dataset in SEVERAL else None
+    return key if ours is None or split in ("", ours.split) else f"{dataset} ({split})"
 
 
 def lmms_metric(task: str, metric: str, adapter: str = "", version: Version | None = NEWEST) -> Metric:

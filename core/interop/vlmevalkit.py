@@ -11,7 +11,7 @@ from typing import Any
 
 from core.errors import StoreError
 from core.interop.files import cell, files_below, name, number, read_json
-from core.interop.names import UNKNOWN, VLMEVALKIT, VLMEVALKIT_KINDS, Metric, benchmark_of
+from core.interop.names import UNKNOWN, VLMEVALKIT, VLMEVALKIT_KINDS, Metric, benchmark_of, split_key
 from core.interop.records import ImportedRun, ImportedSample, ImportedTask, ImportReport
 from core.interop.tables import Row, read_table
 from core.interop.verdicts import settled
@@ -219,9 +219,11 @@ def _tasks(
             if stated is None and (which.how in ("part", "whole") or not own_rows):
                 continue
             # parts and aggregates are taken as they are stated; the rows belong to the metric that they are the mean of
+            where = "" if split == "none" else split
             task = replace(
                 blank,
-                split="" if split == "none" else split,
+                key=split_key(blank.key, blank.task, where),
+                split=where,
                 metric=metric,
                 stated=stated,
                 samples=() if which.how in ("part", "whole", "unknown") else tuple(own_rows),
