@@ -6,10 +6,10 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from core.cli.shared import JsonOption, chosen_plan, err, out, print_json, say
+from core.cli.shared import JsonOption, chosen_plan, err, given_plan, out, print_json, say
 from core.errors import PlanError, StoreError, suggest
 from core.library import finding
-from core.records.plan import PruningPlan
+from core.records.plan import PruningPlan, model_name
 from core.records.runs import RunRecord
 
 PLAIN: Any = {"markup": False, "highlight": False, "soft_wrap": True}
@@ -149,7 +149,10 @@ def runs_import(
 
     if plan and (criterion or budget):
         raise PlanError("give either --plan, or --criterion with --budget")
-    chosen = PruningPlan.load(plan) if plan else _plan_of(model, criterion, budget) if criterion or budget else None
+    chosen = given_plan(plan, model or None)[0] if plan else None
+    if criterion or budget:
+        chosen = _plan_of(model, criterion, budget)
+    model = model and model_name(model)
     report = read_results(file, form)
     with RunStore(finding.user_runs_path()) as runs:
         kept = keep_results(report, runs, plan=chosen, model_id=model, n_layers=layers, replace=replace)

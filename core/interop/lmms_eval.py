@@ -11,7 +11,7 @@ from typing import Any
 
 from core.errors import StoreError
 from core.interop.files import cell, files_below, name, number, read_json
-from core.interop.lmms_rows import Rows, doc_id_of, read_log, read_rows, read_samples, row_metrics
+from core.interop.lmms_rows import Rows, identity, read_log, read_rows, read_samples, row_metrics
 from core.interop.names import Version, benchmark_of, lmms_metric
 from core.interop.records import ImportedRun, ImportedTask, ImportReport, resolve_dataset_id
 from core.interop.verdicts import settled
@@ -177,7 +177,7 @@ def _read_task(
         stated = [(metric, "", None) for metric in row_metrics(rows, task, adapter, version)]
     if not stated and (rows or any(not NO_METRIC.fullmatch(k.partition(",")[0]) for k in entry)):
         notes.append(f"{called}: nothing in it is a score that is known: it is not taken")
-    repeated = len(rows) - len({(doc_id_of(r, i), cell(r.get("filter"))) for i, r in enumerate(rows)})
+    repeated = len(rows) - len({(*identity(r, i), cell(r.get("filter"))) for i, r in enumerate(rows)})
     if repeated:
         notes.append(
             f"{called}: {repeated} rows repeat a doc_id (runs appended to one file, or several filters): all are "

@@ -70,14 +70,14 @@ def read_samples(
         rows = [row for row in rows if metric in row]
     elif which.how in ("whole", "ratio"):
         return ()
-    ids = [doc_id_of(row, i) for i, row in enumerate(rows)]
+    ids = [identity(row, i) for i, row in enumerate(rows)]
     times = Counter(ids)
     chosen = filters.index(filter_name) if max(times.values(), default=0) == len(filters) else 0
-    seen: Counter[str] = Counter()
+    seen: Counter[tuple[str, ...]] = Counter()
     samples = []
-    for row, doc_id in zip(rows, ids, strict=True):
-        samples.append(_read_sample(row, metric, doc_id, counted=seen[doc_id] == min(chosen, times[doc_id] - 1)))
-        seen[doc_id] += 1
+    for row, same in zip(rows, ids, strict=True):
+        samples.append(_read_sample(row, metric, same[0], counted=seen[same] == min(chosen, times[same] - 1)))
+        seen[same] += 1
     return tuple(sorted(samples, key=lambda s: _order(s.sample_key)))
 
 
@@ -100,8 +100,9 @@ def _read_sample(row: dict[str, Any], metric: str, doc_id: str, *, counted: bool
     )
 
 
-def doc_id_of(row: Mapping[str, Any], place: int) -> str:
-    return name(row.get("doc_id")) or f"row {place}"
+def identity(row: Mapping[str, Any], place: int) -> tuple[str, ...]:
+    """Its number, and what it asks: rows that share a number and ask otherwise are none of them a repetition."""
+    return name(row.get("doc_id")) or f"row {place}", cell(row.get("input")), cell(row.get("target"))
 
 
 def _order(key: str) -> tuple[int, int, str]:

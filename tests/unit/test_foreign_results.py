@@ -1,7 +1,7 @@
 """What other people's results say, read as they state it or refused: units, names, layouts, rows without a score.
 
-Every case was judged by what its harness states before it was tried. Of the 47 that are no example of a reported fault,
-36 were read otherwise by the code before.
+Every case was judged by what its harness states before it was tried. Of the 48 that are no example of a reported fault,
+37 were read otherwise by the code before.
 """
 
 from pathlib import Path
@@ -298,6 +298,14 @@ def test_rows_that_share_an_index_are_rows_of_their_own(tmp_path: Path, asked: l
     write_table(tmp_path / "M" / "M_SEEDBench2_acc.csv", [{"split": "none", "Overall": str(1 / 3)}])
     records, _ = figures(tmp_path / "M")
     assert records == [("SEEDBench2", pytest.approx(1 / 3), 3)]
+
+
+def test_samples_that_share_a_doc_id_and_ask_otherwise_all_count(tmp_path: Path) -> None:
+    """Processes that number their rows each from 0: only the first of each number was counted."""
+    write(tmp_path / f"{STAMP}_results.json", of_task("exact_match", 0.25, "ai2d"))
+    rows = [row(i, score=float(i + process == 0), input=f"{process}: {i}?") for process in (0, 1) for i in (0, 1)]
+    write(tmp_path / f"{STAMP}_samples_ai2d.jsonl", rows)
+    assert figures(tmp_path) == ([("ai2d", 0.25, 4)], []) and warnings(tmp_path) == ""
 
 
 def test_an_aggregate_that_the_rows_of_an_unknown_set_do_not_give_is_shown(tmp_path: Path) -> None:

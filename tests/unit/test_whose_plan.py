@@ -106,6 +106,13 @@ def test_an_atlas_of_another_model_is_refused(command: str, run: Run, tmp_path: 
     )
 
 
+def test_results_of_another_model_s_plan_are_refused(run: Run, tmp_path: Path) -> None:
+    results = tmp_path / "20260218_234435_results.json"
+    results.write_text(json.dumps({"results": {"ai2d": {"exact_match,none": 0.5}}, "model_name": "m"}))
+    named = ("--plan", written(OTHER, tmp_path), "--model", "org/third")
+    refused(run("runs", "import", str(results), *named), "the plan is of org/other, not of org/third")
+
+
 def test_a_passport_s_plan_is_its_own(tmp_path: Path) -> None:
     """A folder's plan was filed under its whole path, and its passport names the folder: another plan's id."""
     spec = ModelSpec("/home/me/own", "r", "qwen3_vl", 4, (), 400, (50,) * 4, "float32", "cpu")
