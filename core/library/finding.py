@@ -134,7 +134,8 @@ def known_depth(model_id: str) -> int:
     if path.exists():
         return len(json.loads(path.read_text())["layers"])
     with suppress(OSError, ValueError):
-        config = json.loads((Path(model_name(model_id)) / "config.json").read_text()) if "/" in model_id[:2] else {}
+        folder = Path(model_name(model_id))
+        config = json.loads((folder / "config.json").read_text()) if folder.is_absolute() else {}
         depth = (config.get("text_config") or config).get("num_hidden_layers")
         return depth if type(depth) is int else 0
     return 0
