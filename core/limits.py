@@ -4,6 +4,7 @@ Every bound is enforced where the work is started (the engine, and the one objec
 beforehand what would be refused.
 """
 
+import math
 import os
 import re
 from dataclasses import dataclass, fields, replace
@@ -14,6 +15,9 @@ from core.errors import LimitError, suggest
 
 TINY = "tiny"
 REVISION = re.compile(r"[0-9a-f]{40}")
+# what no environment can raise: uploads are opened within core.benchmarks.images.MAX_BYTES, and pages ask for no more
+MOST = {"upload_bytes": 5 * 2**20, "new_tokens": 48}
+LEAST = {"question_chars": 1, "new_tokens": 1}  # less would refuse every question
 NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 
 
@@ -35,9 +39,9 @@ class Limits:
 
     models: tuple[tuple[str, str], ...] | None = None
     work: bool = True
-    upload_bytes: int = 5 * 2**20
+    upload_bytes: int = MOST["upload_bytes"]
     question_chars: int = 4000  # items of benchmarks come with their hints and options
-    new_tokens: int = 48
+    new_tokens: int = MOST["new_tokens"]
     session_tokens: int = 0
     answer_s: float = 600.0
     queue: int = 64
@@ -52,8 +56,16 @@ class Limits:
                 )
         for field in fields(self):
             value = getattr(self, field.name)
-            if isinstance(value, int | float) and value < 0:
-                raise LimitError(f"STRATA_{field.name.upper()} is {value}: give a number that is not negative")
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                least, most = LEAST.get(field.name, 0), MOST.get(field.name, math.inf)
+                if not (math.isfinite(value) and least <= value <= most):
+                    upper = f", {most} at most" if field.name in MOST else ""
+                    raise LimitError(f"STRATA_{field.name.upper()} is {value}: give {least:g} or more{upper}")
+
+    @property
+    def upload_mb(self) -> str:
+        """`upload_bytes` as pages and messages state it."""
+        return f"{self.upload_bytes / 2**20:.2g} MB"
 
     @property
     def model_ids(self) -> tuple[str, ...] | None:
@@ -85,8 +97,7 @@ class Limits:
             )
         if upload_bytes > self.upload_bytes:
             raise LimitError(
-                f"the picture has {upload_bytes / 2**20:.1f} MB, {self.upload_bytes / 2**20:.1f} at most are taken: "
-                "give a smaller one"
+                f"the picture has {upload_bytes / 2**20:.1f} MB, {self.upload_mb} at most are taken: give a smaller one"
             )
 
     def check_tokens(self, spent: int, wanted: int) -> None:

@@ -13,6 +13,9 @@ import tempfile
 from functools import lru_cache
 from pathlib import Path
 
+from core.errors import LimitError
+
+ON, OFF = ("1", "true", "yes", "on"), ("", "0", "false", "no", "off")
 ROOT = Path(__file__).resolve().parent.parent
 ASSETS = ROOT / "assets"
 TINY_DIR = ASSETS / "strata-tiny"
@@ -48,9 +51,17 @@ def writable(folder: str) -> bool:
 
 
 def on(variable: str, otherwise: bool = False) -> bool:
-    """Is a switch in the environment on? Empty, 0, false, no and off are not."""
+    """Is a switch in the environment on?
+
+    Raises:
+        LimitError: it is neither on nor off.
+    """
     value = os.environ.get(variable)
-    return otherwise if value is None else value.strip().lower() not in ("", "0", "false", "no", "off")
+    if value is None:
+        return otherwise
+    if value.strip().lower() not in (*ON, *OFF):
+        raise LimitError(f"{variable} is '{value[:40]}': give 1 for on, or 0 for off")
+    return value.strip().lower() in ON
 
 
 def shown(path: Path) -> str:

@@ -88,8 +88,14 @@ def load_benchmark(
     pictures = Pictures(benchmark, table)
     samples, left_out, seen = _collect(benchmark, rows, pictures, most, side, key, label)
     why = ", ".join(f"{n} {reason}" for reason, n in left_out.most_common())
+    if not samples and not left_out.total() and seen:
+        raise SampleError(
+            f"none of the {seen} rows of {label} is in its {part} part: rows about one picture stay together, and "
+            f"{CALIBRATION_PERCENT} % of the pictures are for calibration: give rows about more pictures"
+            + (", or a table of its own to calibrate on and all of this one to measure" if key == label else "")
+        )
     if not samples:
-        raise SampleError(f"{label} has no row that {key} can ask: {why or 'it has too few rows for this part of it'}")
+        raise SampleError(f"{label} has no row that {key} can ask: {why or 'it has no rows'}")
     notes = [benchmark.note, why and f"Left out of {seen} rows: {why}."]
     if most is None and asked == benchmark.split and benchmark.rows not in (0, seen):
         notes.append(f"The dataset has {seen} rows; {benchmark.rows} were expected.")

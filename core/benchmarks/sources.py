@@ -36,6 +36,8 @@ class Source:
     @property
     def described(self) -> str:
         """For messages."""
+        if self.revision == "local":
+            return self.dataset
         return f"{self.dataset} (revision {self.revision}, {self.config}/{self.split})"
 
 

@@ -43,7 +43,10 @@ def _tests() -> dict[str, "Callable[[pa.DataType], bool]"]:
     }
 
 
-def check_columns(schema: "pa.Schema", columns: Mapping[str, str], of: str) -> None:
+LAYOUT = ": its layout has changed, so pin the revision that you know, key@REVISION"
+
+
+def check_columns(schema: "pa.Schema", columns: Mapping[str, str], of: str, advice: str = LAYOUT) -> None:
     """
     Args:
         schema: of a table.
@@ -55,16 +58,10 @@ def check_columns(schema: "pa.Schema", columns: Mapping[str, str], of: str) -> N
     tests = _tests()
     for name, wanted in columns.items():
         if name not in schema.names:
-            raise SampleError(
-                f"{of} has no column '{name}' (it has {', '.join(schema.names)}): its layout has changed, so pin the "
-                "revision that you know, key@REVISION"
-            )
+            raise SampleError(f"{of} has no column '{name}' (it has {', '.join(schema.names)}){advice}")
         found = schema.field(name).type
         if not any(tests[kind](found) for kind in wanted.split("|")):
-            raise SampleError(
-                f"column '{name}' of {of} holds {found}, not {wanted.replace('|', ' or ')}: its layout has changed, so "
-                "pin the revision that you know, key@REVISION"
-            )
+            raise SampleError(f"column '{name}' of {of} holds {found}, not {wanted.replace('|', ' or ')}{advice}")
 
 
 def open_table(benchmark: Benchmark, source: Source) -> "datasets.Dataset":
@@ -82,7 +79,8 @@ def open_table(benchmark: Benchmark, source: Source) -> "datasets.Dataset":
     try:
         table = datasets.load_dataset("parquet", data_files={source.split: list(source.files)}, split=source.split)
     except (datasets.exceptions.DatasetsError, OSError, ValueError) as error:
-        raise SampleError(f"cannot read {source.described}: {_cause(error)}; fetch its files again") from error
+        again = "write" if source.revision == "local" else "fetch"
+        raise SampleError(f"cannot read {source.described}: {_cause(error)}; {again} its files again") from error
     check_columns(table.features.arrow_schema, benchmark.columns, source.described)
     for name, feature in table.features.items():
         if isinstance(feature, datasets.Image):

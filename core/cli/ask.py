@@ -6,15 +6,25 @@ from typing import Annotated
 import typer
 
 from core.benchmarks.images import open_image
-from core.cli.shared import DeviceOption, JsonOption, ModelOption, chosen_plan, err, load_model, out, print_json
+from core.cli.shared import (
+    EMBEDDED,
+    DeviceOption,
+    JsonOption,
+    PlannedOption,
+    chosen_plan,
+    err,
+    given_plan,
+    load_model,
+    out,
+    print_json,
+)
 from core.errors import PlanError
-from core.records.plan import PruningPlan
 
 
 def ask(
     image: Annotated[Path, typer.Option(help="A PNG, JPEG or WebP picture.")],
     question: Annotated[str, typer.Option()],
-    model: ModelOption = "tiny",
+    model: PlannedOption = None,
     plan: Annotated[Path | None, typer.Option(help="A plan as JSON (python -m core plan --json).")] = None,
     criterion: Annotated[str | None, typer.Option(help="With --budget: the criterion that chooses the plan.")] = None,
     budget: Annotated[str | None, typer.Option(help="Layers to drop: a count or a percentage.")] = None,
@@ -33,8 +43,11 @@ def ask(
     picture = open_image(image)
     if plan is not None and (criterion or budget):
         raise PlanError("give either --plan or --criterion with --budget, not both")
-    chosen = PruningPlan.load(plan) if plan else chosen_plan(model, criterion, budget) if criterion or budget else None
-    vlm = load_model(model, device)
+    chosen, name = given_plan(plan, model) if plan else (None, model or EMBEDDED)
+    if criterion or budget:
+        chosen = chosen_plan(name, criterion, budget)
+    vlm = load_model(name, device)
+    chosen = chosen and chosen.of(vlm.spec.model_id, vlm.spec.n_layers)
     from core.vlm.generation import answer
 
     result = answer(vlm, chosen, picture, question, config)

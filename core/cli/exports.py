@@ -10,11 +10,13 @@ from typing import Annotated
 import typer
 
 from core.cli.shared import (
+    EMBEDDED,
     DeviceOption,
     JsonOption,
-    ModelOption,
+    PlannedOption,
     chosen_plan,
     err,
+    given_plan,
     load_atlas,
     load_model,
     out,
@@ -35,7 +37,7 @@ def export(
     target: Annotated[
         Path | None, typer.Option("--out", help="A new folder for the checkpoint; for other formats a file.")
     ] = None,
-    model: ModelOption = "tiny",
+    model: PlannedOption = None,
     plan: Annotated[Path | None, typer.Option(help="A plan as JSON (python -m core plan --json).")] = None,
     criterion: Annotated[str | None, typer.Option(help="With --budget: the criterion that chooses the plan.")] = None,
     budget: Annotated[str | None, typer.Option(help="Layers to drop: a count or a percentage.")] = None,
@@ -55,17 +57,18 @@ def export(
         raise ExportError(f"unknown format '{form}': {suggest(form, EXPORT_FORMATS)}")
     if (plan is not None) == bool(criterion or budget):
         raise PlanError("give either --plan, or --criterion with --budget")
-    chosen = PruningPlan.load(plan) if plan else chosen_plan(model, criterion, budget)
+    chosen, name = given_plan(plan, model) if plan else (chosen_plan(model, criterion, budget), model or EMBEDDED)
     if form != "folder":
-        _export_text(chosen, model, form, target, as_json)
+        _export_text(chosen, name, form, target, as_json)
         return
     if target is None:
         raise ExportError("the checkpoint needs a place: give a new folder with --out")
-    atlas_hash = "" if plan else load_atlas(model).data_hash
+    similarities = None if plan else load_atlas(name, criteria=[chosen.criterion])
+    atlas_hash = similarities.data_hash if similarities and similarities.samples else ""
     from core.vlm.loading import load_outline, quiet_transformers
 
     quiet_transformers()
-    vlm = load_model(model, device) if verify else load_outline(model)
+    vlm = load_model(name, device) if verify else load_outline(name)
     from core.vlm.export import export_plan
 
     scores = RunView.of(chosen.model_id, revision=vlm.spec.revision).passport(chosen)

@@ -65,10 +65,10 @@ def check_up() -> dict[str, Any]:
         limits = load_limits()
         check("limits", True, "of a public instance" if settings.demo() else "none of a public instance", needed=True)
         models = limits.model_ids
+        mode = "replay" if settings.replay() else "demo" if settings.demo() else "live"
     except LimitError as error:
         check("limits", False, str(error), "correct the variable", needed=True)
-        models = None
-    mode = "replay" if settings.replay() else "demo" if settings.demo() else "live"
+        models, mode = None, "unknown"
     return {
         "version": __version__,
         "mode": mode,

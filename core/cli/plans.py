@@ -13,6 +13,7 @@ from core.cli.shared import (
     DeviceOption,
     JsonOption,
     ModelOption,
+    PlannedOption,
     ProgressFileOption,
     chosen_plan,
     err,
@@ -110,7 +111,7 @@ def calibrate(
 def plan(
     criterion: Annotated[str, typer.Option(help="One of: " + ", ".join(c.name for c in list_criteria()) + ".")],
     budget: Annotated[str, typer.Option(help="Layers to drop: a count or a percentage.")],
-    model: ModelOption = "tiny",
+    model: PlannedOption = None,
     seed: Annotated[int, typer.Option(help="Of random plans.")] = 0,
     atlas: Annotated[Path | None, typer.Option(help="An atlas file instead of the model's own.")] = None,
     protect_ends: Annotated[bool, typer.Option(help="Keep the first and the last layer.")] = True,

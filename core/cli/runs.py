@@ -6,13 +6,12 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from core.cli.shared import JsonOption, err, out, print_json, say
+from core.cli.shared import JsonOption, chosen_plan, err, given_plan, out, print_json, say
 from core.errors import PlanError, StoreError, suggest
 from core.library import finding
 from core.library.run_view import RunView
 from core.library.sources import read_sources, with_answers
-from core.pruning import build_plan
-from core.records.plan import PruningPlan, parse_budget
+from core.records.plan import PruningPlan, model_name
 from core.records.runs import RunRecord
 
 PLAIN: Any = {"markup": False, "highlight": False, "soft_wrap": True}
@@ -29,7 +28,7 @@ def register(app: typer.Typer) -> None:
 @runs_app.command("list")
 def runs_list(model: Annotated[str | None, typer.Option("--model")] = None, as_json: JsonOption = False) -> None:
     """Every run, recorded, measured here or imported."""
-    rows = [run_row(r) for r in read_sources().records if model in (None, r.model.model_id)]
+    rows = [run_row(r) for r in read_sources().records if model is None or r.model.model_id == model_name(model)]
     if as_json:
         print_json(rows)
         return
@@ -48,7 +47,7 @@ def runs_list(model: Annotated[str | None, typer.Option("--model")] = None, as_j
 @runs_app.command("figures")
 def runs_figures(model: Annotated[str | None, typer.Option("--model")] = None, as_json: JsonOption = False) -> None:
     """Scores without outcomes item by item: published ones, and those that another harness wrote."""
-    figures = [f for f in read_sources().figures if model in (None, f.model_id)]
+    figures = [f for f in read_sources().figures if model is None or f.model_id == model_name(model)]
     if as_json:
         print_json([f.to_dict() for f in figures])
         return
@@ -132,6 +131,7 @@ def runs_import(
     plan: Annotated[Path | None, typer.Option(help="The plan it was pruned by, as JSON; else it is whole.")] = None,
     criterion: Annotated[str, typer.Option(help="With --budget and --model: the plan of a criterion instead.")] = "",
     budget: Annotated[str, typer.Option(help="Layers dropped: a count or a percentage.")] = "",
+    replace: Annotated[bool, typer.Option("--replace", help="In place of other results of the same plan.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Merge runs into the store: a Parquet file of ours, or results of lmms-eval or VLMEvalKit.
@@ -154,10 +154,13 @@ def runs_import(
 
     if plan and (criterion or budget):
         raise PlanError("give either --plan, or --criterion with --budget")
-    chosen = PruningPlan.load(plan) if plan else _plan_of(model, criterion, budget) if criterion or budget else None
+    chosen = given_plan(plan, model or None)[0] if plan else None
+    if criterion or budget:
+        chosen = _plan_of(model, criterion, budget)
+    model = model and model_name(model)
     report = read_results(file, form)
     with RunStore(finding.user_runs_path()) as runs:
-        kept = keep_results(report, runs, plan=chosen, model_id=model, n_layers=layers)
+        kept = keep_results(report, runs, plan=chosen, model_id=model, n_layers=layers, replace=replace)
     for line in (*report.problems, *kept.problems, *(w for run in report.runs for w in run.warnings)):
         err.print(line, markup=False, highlight=False, soft_wrap=True, style="yellow")
     if as_json:
@@ -170,5 +173,4 @@ def runs_import(
 def _plan_of(model: str, criterion: str, budget: str) -> PruningPlan:
     if not (model and criterion and budget):
         raise PlanError("--model, --criterion and --budget go together: they say which plan was evaluated")
-    atlas = finding.load_atlas(model)
-    return build_plan(atlas, criterion, parse_budget(budget, atlas.n_layers))
+    return chosen_plan(model, criterion, budget)

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,18 +12,25 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from core import interrupts
-from core.errors import PlanError
+from core.errors import CalibrationError, PlanError
 from core.library import finding
 from core.measure.jobs import Report
 from core.pruning import SimilarityAtlas, build_plan, get_criterion
-from core.records.plan import PruningPlan, parse_budget
+from core.records.plan import PruningPlan, model_name, parse_budget
 
 if TYPE_CHECKING:
     from core.vlm import VLM
 
+EMBEDDED = "tiny"
 out, err = Console(), Console(stderr=True)
 
 ModelOption = Annotated[str, typer.Option("--model", help="tiny, a Hub id (with @revision), or a local folder.")]
+PlannedOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model", help="tiny, a Hub id (with @revision), or a folder; by default the plan's or atlas's own, or tiny."
+    ),
+]
 DeviceOption = Annotated[
     str,
     typer.Option(
@@ -74,12 +81,49 @@ def load_model(model: str, device: str = "auto") -> "VLM":
     return load_vlm(model, device=device)
 
 
-def load_atlas(model: str, path: Path | None = None) -> SimilarityAtlas:
-    return SimilarityAtlas.load(path) if path else finding.load_atlas(model)
+def load_atlas(model: str | None, path: Path | None = None, criteria: Iterable[str] = ("",)) -> SimilarityAtlas:
+    """A model's atlas; one without similarities where there is none and no criterion needs any.
+
+    Args:
+        model: if it is left out, whatever the file is of, or the embedded one.
+        path: a file instead of the model's own.
+    Raises:
+        CalibrationError: there is none, or the file is of another model.
+    """
+    if path:
+        atlas = SimilarityAtlas.load(path)
+        if model and atlas.model_id != model_name(model):
+            raise CalibrationError(f"{path} is an atlas of {atlas.model_id}, not of {model}: give that model's own")
+        return atlas
+    model = model or EMBEDDED
+    try:
+        return finding.load_atlas(model)
+    except CalibrationError:
+        if not all(name and get_criterion(name).blind for name in criteria):
+            raise
+        try:
+            from core.vlm.loading import load_outline, quiet_transformers
+        except ImportError:
+            load_outline = None  # type: ignore[assignment]
+        if load_outline is None:
+            raise
+        quiet_transformers()
+        return SimilarityAtlas.without_samples(load_outline(model).spec)
+
+
+def given_plan(path: Path, model: str | None) -> tuple[PruningPlan, str]:
+    """A plan from a file, and the model that it is of: the one that is asked for, else the plan's own.
+
+    Raises:
+        PlanError: not a plan, or one of another model, or of another depth as far as that is known here.
+    """
+    plan = PruningPlan.load(path)
+    model = model or plan.model_id
+    return plan.of(model_name(model), finding.known_depth(model)), model
 
 
 def chosen_plan(
-    model: str,
+    model: str | None,
     criterion: str | None,
     budget: str | None,
     seed: int = 0,
@@ -89,7 +133,7 @@ def chosen_plan(
     if not criterion or not budget:
         raise PlanError("--criterion and --budget go together: for example --criterion math_aware --budget 4")
     get_criterion(criterion)  # an unknown name is the clearer complaint, before the atlas is looked for
-    atlas = load_atlas(model, atlas_path)
+    atlas = load_atlas(model, atlas_path, [criterion])
     return build_plan(atlas, criterion, parse_budget(budget, atlas.n_layers), seed=seed, protect_ends=ends)
 
 

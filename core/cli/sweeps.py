@@ -12,7 +12,7 @@ from core.cli.runs import run_row
 from core.cli.shared import (
     DeviceOption,
     JsonOption,
-    ModelOption,
+    PlannedOption,
     ProgressFileOption,
     err,
     load_atlas,
@@ -25,11 +25,15 @@ from core.cli.shared import (
 from core.errors import PlanError
 from core.library import finding
 from core.measure.recipes import get_recipe
+from core.pruning import list_criteria
 from core.records.plan import parse_budget
 from core.scenes.samples import DOMAINS
 
 if TYPE_CHECKING:
     from core.measure.executors import Scorer
+
+
+MOST_LAYERS = 1000  # that a budget may name; no decoder has so many
 
 
 def parse_budgets(text: str) -> list[int]:
@@ -41,6 +45,8 @@ def parse_budgets(text: str) -> list[int]:
             counts = range(int(first), int(last or first) + 1)
             if not counts:
                 raise ValueError(part)
+            if counts[-1] > MOST_LAYERS:  # before it is spelled out
+                raise PlanError(f"budgets '{text[:40]}' name more than {MOST_LAYERS} layers: give for example 1-8,10")
             budgets |= set(counts)
     except ValueError:
         raise PlanError(f"budgets '{text}' are not a list of counts: give for example 1-8,10") from None
@@ -59,7 +65,7 @@ def _scorer(memory_gib: float | None) -> "Scorer | None":
 
 
 def sweep(
-    model: ModelOption = "tiny",
+    model: PlannedOption = None,
     recipe: Annotated[str, typer.Option(help="What the options below leave open (python -m core recipes).")] = "",
     criteria: Annotated[str, typer.Option(help="Comma-separated; all by default.")] = "",
     budgets: Annotated[str, typer.Option(help="Layers to drop, for example 1-8,10; 1-12 by default.")] = "",
@@ -109,13 +115,16 @@ def sweep(
     if executor not in EXECUTORS:
         raise ExecutorError(f"unknown executor '{executor}': {suggest(executor, EXECUTORS)}")
     chosen = get_recipe(recipe) if recipe else None
+    names = names_in(criteria)
+    needed = names or (list(chosen.criteria) if chosen else [c.name for c in list_criteria()])
     try:
-        similarities = load_atlas(model, atlas)
+        similarities = load_atlas(model, atlas, needed)
     except CalibrationError as error:
         raise CalibrationError(f"{error} --recipe {recipe}" if recipe and not atlas else str(error)) from error
+    model = model or similarities.model_id
     work = plan_sweep(
         similarities,
-        names_in(criteria),
+        names,
         parse_budgets(budgets) if budgets else (),
         random,
         names_in(benchmarks),
@@ -181,7 +190,7 @@ def sweep(
 def search(
     domain: Annotated[str, typer.Option(help="math or general.")],
     budget: Annotated[str, typer.Option(help="Layers to drop: a count or a percentage.")],
-    model: ModelOption = "tiny",
+    model: PlannedOption = None,
     plans: Annotated[int, typer.Option(help="Distinct plans to try.", min=1, max=1_000_000)] = 300,
     validation: Annotated[int, typer.Option(help="Validation items, which choose the plan.", min=2)] = 256,
     limit: Annotated[int, typer.Option(help="Test items, which it is reported on.", min=2)] = 500,
@@ -201,6 +210,7 @@ def search(
     if domain not in DOMAINS:
         raise SampleError(f"unknown domain '{domain}': {suggest(domain, DOMAINS)}")
     similarities = load_atlas(model, atlas)
+    model = model or similarities.model_id
     n_drop = parse_budget(budget, similarities.n_layers)
     vlm = load_model(model, device)
     [chosen_on] = benchmark_items("validation", seed, validation, domains=[domain])

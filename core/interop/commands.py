@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from core.errors import StoreError, suggest
-from core.interop.names import VLMEVALKIT, judged_elsewhere
+from core.interop.names import JUDGED, VLMEVALKIT, judged_elsewhere
 
 # transformers' model_type -> lmms-eval's adapter; "huggingface" takes whatever transformers knows
 ADAPTERS = {
@@ -34,7 +34,6 @@ CLASSES: dict[str, tuple[str, dict[str, object]]] = {
     "qwen3_vl_moe": ("Qwen3VLChat", {"use_custom_prompt": False}),
     "llava_onevision": ("LLaVA_OneVision_HF", {}),
 }
-JUDGED = ("mathvista", "mathverse")  # a language model judges the answers, in both harnesses
 MOE = re.compile(r"A\d+B")
 
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from core.errors import StoreError, suggest
 from core.interop.files import PICKLES, files_below
-from core.interop.lmms_eval import RESULTS, SAMPLES, read_lmms_eval
+from core.interop.lmms_eval import LM_EVAL, NOT_READ, RESULTS, SAMPLES, read_lmms_eval
+from core.interop.lmms_rows import read_log
 from core.interop.records import ImportReport
 from core.interop.vlmevalkit import STATUS, TABLES, read_vlmevalkit
 
@@ -23,7 +24,12 @@ def detect_format(path: Path) -> str:
     files = files_below(path)[0] if path.is_dir() else [path]
     if any(_is_parquet(file) for file in files):
         return "strata"
-    if any(RESULTS.fullmatch(file.name) or SAMPLES.fullmatch(file.name) for file in files):
+    foreign = [file for file in files if LM_EVAL.fullmatch(file.name)]
+    if any(RESULTS.fullmatch(f.name) or SAMPLES.fullmatch(f.name) for f in files if f not in foreign):
+        return "lmms-eval"
+    if foreign:
+        raise StoreError(f"{foreign[0].name}: {NOT_READ}")
+    if path.suffix.lower() == ".json" and path.name != STATUS and path.is_file() and read_log(path):
         return "lmms-eval"
     if any(file.name == STATUS or file.suffix.lower() in TABLES for file in files):
         return "vlmevalkit"

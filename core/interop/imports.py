@@ -8,6 +8,7 @@ import hashlib
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,10 +68,11 @@ def evaluated_plan(
 def to_records(
     run: ImportedRun, *, plan: PruningPlan, model: ModelSpec | None = None
 ) -> tuple[list[RunRecord], list[ItemSet], list[ReferenceScore]]:
-    """A record and an item set for each metric with outcomes item by item, a reference score for every other figure.
+    """A record and an item set for each metric whose rows decide it, a reference score for every other figure.
 
-    A reference score stands beside a record, too, where outcomes that are right or wrong do not add up to the
-    harness's figure: graded answers, and questions that count only if all their copies are right.
+    Rows decide a metric if all of them have a score; no record is made of some of them. A reference score stands beside
+    a record, too, where the harness's figure is not the share of right rows: graded answers, questions that count only
+    if all their copies are right, and rows that give something else than what is stated.
 
     Args:
         model: what is known of it; else only what the plan says.
@@ -83,11 +85,12 @@ def to_records(
     records: list[RunRecord] = []
     sets: list[ItemSet] = []
     references: list[ReferenceScore] = []
+    times = Counter((task.key, _metric(run, task)) for task in run.tasks)
     for task in run.tasks:
         if task.how in UNSCORED or task.value is None:
             continue
         items, outcomes = _items(run, task)
-        if outcomes:
+        if task.decided and outcomes and len(outcomes) == len(items):
             item_set = _item_set(run, task, items)
             record = RunRecord(
                 model=spec,
@@ -109,7 +112,7 @@ def to_records(
             sets.append(item_set)
             if math.isclose(record.score, _figure(task), abs_tol=RECORDED):
                 continue
-        references.append(_reference(run, task, plan))
+        references.append(_reference(run, task, plan, split=times[task.key, _metric(run, task)] > 1))
     return records, sets, references
 
 
@@ -129,16 +132,18 @@ def keep_results(
     plan: PruningPlan | None = None,
     model_id: str = "",
     n_layers: int = 0,
+    replace: bool = False,
 ) -> Kept:
     """Put what was read into the run store: records with their items, and figures without outcomes.
 
     Args:
         plan, model_id, n_layers: as `evaluated_plan` takes them, for every run whose checkpoint does not say.
+        replace: put other outcomes of the same plan, of an earlier import, out of the store; else they stay, since
+            they may be of another checkpoint.
     Raises:
         StoreError: nothing was read, or no run could be placed.
     """
-    records: dict[str, RunRecord] = {}
-    references: dict[str, ReferenceScore] = {}
+    kept: dict[str, RunRecord | ReferenceScore] = {}
     problems: list[str] = []
     for run in report.runs:
         try:
@@ -147,21 +152,39 @@ def keep_results(
         except (StoreError, PlanError) as error:
             problems.append(str(error))
             continue
+        new = {r.run_id: r for r in found} | {f.key: f for f in figures}
+        read = [r for key, r in new.items() if key in kept]
+        held = [] if replace else [r for key, r in new.items() if key not in kept and _contradicted(r, store)]
+        of_run = f"{name(run.model_ref)} of {run.created or 'no date'}"
+        if read:
+            problems.append(
+                f"{of_run}: {read[0].benchmark} of this plan was just read, and what is of it here is left out: import "
+                "each checkpoint's results by themselves, with its plan"
+            )
+        if held:
+            problems.append(
+                f"{of_run}: other results of this plan on {held[0].benchmark} are stored, and stay: give the plan that "
+                "was evaluated, or --replace if these correct them"
+            )
         for items in sets:
             store.put_items(items)
-        if again := next((r for r in found if r.run_id in records), None):
-            problems.append(
-                f"{name(run.model_ref)} of {run.created or 'no date'}: {again.benchmark} of this plan was just read, "
-                "and these outcomes replace those: import each checkpoint's results by themselves, with its plan"
-            )
-        records |= {r.run_id: r for r in found}
-        references |= {r.key: r for r in figures}
-    if not records and not references:
+        kept |= {key: r for key, r in new.items() if r not in read and r not in held}
+    records = [r for r in kept.values() if isinstance(r, RunRecord)]
+    references = [r for r in kept.values() if isinstance(r, ReferenceScore)]
+    if not kept:
         warnings = (w for run in report.runs for w in run.warnings)
         raise StoreError("; ".join((*problems, *report.problems, *warnings)) or "these results hold no score")
-    store.put_many(records.values())
-    store.put_references(references.values())
+    store.put_many(records)
+    store.put_references(references)
     return Kept(len(records), len(references), tuple(problems))
+
+
+def _contradicted(new: RunRecord | ReferenceScore, store: "RunStore") -> bool:
+    """Does the store hold something else of the same name, of an earlier import?"""
+    if isinstance(new, RunRecord):
+        was = store.get(new.run_id)
+        return was is not None and was.correct != new.correct
+    return any(r.key == new.key and r.value != new.value for r in store.references())
 
 
 # ------------------------------------------------------------------------------------------------ the plan
@@ -259,25 +282,27 @@ def _metric(run: ImportedRun, task: ImportedTask) -> str:
 
 
 def _figure(task: ImportedTask) -> float:
-    """What the harness states, where rows that were cut off or are of another run give something else."""
-    stated = within(task.stated_fraction) if task.samples and task.disagrees else None
+    """What the harness states, if its unit is known, else what the rows give."""
+    stated = within(task.stated_fraction) if task.samples else None
     return (task.value or 0.0) if stated is None else stated
 
 
-def _reference(run: ImportedRun, task: ImportedTask, plan: PruningPlan) -> ReferenceScore:
+def _reference(run: ImportedRun, task: ImportedTask, plan: PruningPlan, *, split: bool) -> ReferenceScore:
+    """A figure: its source names the plan, and its metric the split where there are several, so that both are told."""
     what = {"part": "Over some of the rows.", "whole": "Of all rows together.", "graded": "Graded answers."}
     said = [what.get(task.how, ""), "A smoke run: the first rows only." if run.smoke else ""]
     version = f"{run.harness} {run.harness_version}".strip()
+    pruned = f"plan {plan.plan_id}" if plan.n_drop else ""
     return ReferenceScore(
         model_id=plan.model_id,
         benchmark=task.key,
         domain=task.domain,
         criterion=plan.criterion,
         value=_figure(task),
-        metric=_metric(run, task),
-        source=name(", ".join([version, run.model_ref, *run.source[:1]])),
+        metric=_metric(run, task) + (f" ({task.split})" if split and task.split else ""),
+        source=name(", ".join(filter(None, [version, run.model_ref, *run.source[:1], pruned]))),
         origin="imported",
         n_drop=plan.n_drop,
-        n=None if task.samples and task.disagrees else task.n_rows or None,
+        n=task.n_stated or (None if task.samples and task.disagrees else task.n_rows) or None,
         note=" ".join(filter(None, said)),
     )

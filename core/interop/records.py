@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-FLAGGED = 0.005  # half a point: a stated score that is further from its own samples is pointed out
+FLAGGED = 5.01e-4  # a stated score that is further from its own samples than one decimal of a percentage is another
 MOVED = ("lmms-lab-encoder/", "lmms-lab/")  # in July 2026 data sets moved from the second name to the first
 
 
@@ -47,9 +47,13 @@ class ImportedTask:
         task: the harness's name.
         dataset_id: resolved, so that the two names of a moved data set are one; "" where it is not stated.
         unit: fraction | percent, of `stated`; unknown where no table says so: a size never decides.
-        value: fraction; recomputed from the samples where they decide the metric, else as stated; None: not known.
+        value: fraction; the mean of the samples where all of them have the harness's verdict, else as stated; None: not
+            known.
         stated: as it is in the file.
         n_rows: that were counted; None where nothing says so.
+        n_stated: rows that the harness says it scored; None where it does not.
+        decided: do the samples decide the metric? Not where some have no score, are missing, or were read here and not
+            by the harness and give something else than it states: no score is made of those.
         samples: of the metrics that they decide one by one; parts and aggregates of the same rows have none.
         how: what the metric is of its rows, see `core.interop.names.Metric`.
     """
@@ -67,6 +71,8 @@ class ImportedTask:
     n_rows: int | None
     samples: tuple[ImportedSample, ...] = field(default=(), repr=False)
     how: str = "rows"
+    n_stated: int | None = None
+    decided: bool = True
 
     @property
     def stated_fraction(self) -> float | None:
@@ -76,7 +82,7 @@ class ImportedTask:
 
     @property
     def disagrees(self) -> bool:
-        """Is the stated score more than half a point from what the samples give?"""
+        """Is the stated score another than what the samples give, by more than its rounding?"""
         stated = self.stated_fraction
         return stated is not None and self.value is not None and abs(stated - self.value) > FLAGGED
 

@@ -39,10 +39,16 @@ def _records(path: Path, found: Any) -> list[Row]:
     if isinstance(found, dict) and isinstance(found.get("columns"), list) and isinstance(found.get("data"), list):
         found = [dict(zip(map(str, found["columns"]), r, strict=False)) for r in found["data"] if isinstance(r, list)]
     elif isinstance(found, dict) and found and all(isinstance(v, list) for v in found.values()):
-        found = [dict(zip(found, values, strict=False)) for values in zip(*found.values(), strict=False)]
+        if len({len(v) for v in found.values()}) > 1:
+            raise StoreError(f"{path.name}: columns of different lengths: it is damaged, copy it again")
+        found = [dict(zip(found, values, strict=True)) for values in zip(*found.values(), strict=True)]
+    elif isinstance(found, dict) and found and not any(isinstance(v, dict | list) for v in found.values()):
+        found = [found]  # scores by name, as of OCRBench
     if not isinstance(found, list) or not found or not all(isinstance(r, dict) for r in found):
         raise StoreError(f"{path.name}: JSON, but not a table of records")
-    return [{str(k): cell(v) for k, v in row.items()} for row in found[:MAX_ROWS]]
+    if len(found) > MAX_ROWS:
+        raise StoreError(f"{path.name}: more than {MAX_ROWS:,} rows")
+    return [{str(k): cell(v) for k, v in row.items()} for row in found]
 
 
 def _separated(path: Path, delimiter: str, notes: list[str]) -> list[Row]:
@@ -97,6 +103,8 @@ def _spreadsheet(path: Path) -> list[Row]:
         raise StoreError(f"{path.name}: not a spreadsheet, or damaged: {first_line(error)}") from error
     if not rows:
         raise StoreError(f"{path.name}: a spreadsheet without rows")
+    if len(rows) > MAX_ROWS:
+        raise StoreError(f"{path.name}: more than {MAX_ROWS:,} rows")
     return rows
 
 
@@ -113,7 +121,7 @@ def _check_directory(path: Path) -> None:
 
 
 def _cells(sheet: Any) -> Iterator[Row]:
-    rows = sheet.iter_rows(max_row=MAX_ROWS, max_col=MAX_COLUMNS, values_only=True)
+    rows = sheet.iter_rows(max_row=MAX_ROWS + 2, max_col=MAX_COLUMNS, values_only=True)
     head = [cell(h).strip() for h in next(rows, ())]
     for values in rows:
         row = {h: cell(v) for h, v in zip(head, values, strict=False) if h}

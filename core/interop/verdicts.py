@@ -11,10 +11,9 @@ from typing import Any
 
 from core.interop.files import cell, number
 from core.interop.names import Metric
-from core.interop.records import ImportedSample, ImportedTask
+from core.interop.records import FLAGGED, ImportedSample, ImportedTask
 
 LETTER = re.compile(r"[(\[]?([A-Z])[)\].:]?", re.IGNORECASE)
-SAME = 1e-6  # how near a mean must be to a stated value, to be what it states
 BASE = 1_000_000  # copies of an MMBench question with turned options have its index plus a multiple of this
 
 
@@ -67,52 +66,81 @@ def bare_score(gold: str, answer: str) -> float | None:
     return float(letter[1] == gold) if letter and len(gold) == 1 and gold.isalpha() else None
 
 
-def settled(task: ImportedTask, metric: Metric, notes: list[str]) -> ImportedTask:
-    """The task with its value: from its rows where they decide it, else as stated. What a reader must know is noted."""
-    task = replace(task, unit=metric.unit, how=metric.how)
+def settled(task: ImportedTask, metric: Metric, notes: list[str], *, whole: bool = True) -> ImportedTask:
+    """The task with its value: what all of its rows give, else what is stated. What a reader must know is noted.
+
+    Args:
+        whole: False where rows are known to be missing: nothing is made of the rest.
+    """
     counted = [s for s in task.samples if s.counted]
     scores = [s.score for s in counted if s.score is not None]
-    complete = bool(counted) and len(scores) == len(counted)
-    mean = sum(scores) / len(scores) if complete else None
-    value = task.stated_fraction
-    if metric.how in ("rows", "graded", "part"):
-        value = value if mean is None else mean
-    elif metric.how == "circular" and complete:
-        value = circular_mean(counted, value)
-    elif metric.how == "unknown":
-        states = task.stated is not None and mean is not None
-        fits = states and min(abs(mean - task.stated), abs(100 * mean - task.stated)) < SAME  # type: ignore[operator]
-        value = mean if fits or task.stated is None else None
-        if mean is None or states:
-            then = "its rows give the same" if fits else "it is not taken for a score"
-            notes.append(f"{task.task}: the unit of {task.metric} is not known ({task.stated} is stated): {then}")
-    if value != within(value):
-        notes.append(f"{task.task}: {task.metric} is {task.stated}, which is no {metric.unit}: it is not taken")
-    done = replace(
-        task,
-        value=within(value),
-        n_rows=len(counted) or task.n_rows,
-        samples=task.samples if metric.how in ("rows", "graded", "circular", "unknown") else (),
-    )
-    if counted and not complete and metric.how != "whole":
+    ours = any(s.score_source == "recomputed" for s in counted if s.score is not None)
+    found = None
+    if whole and counted and len(scores) == len(counted) and not (ours and metric.judged):
+        found = circular_mean(counted) if metric.how == "circular" else sum(scores) / len(scores)
+    unit = _unit(task, metric, found)
+    task = replace(task, unit=unit, how=metric.how, n_rows=len(counted) if whole and counted else task.n_stated)
+    stated = within(task.stated_fraction)
+    if metric.how in ("whole", "ratio"):
+        found = None
+    apart = found is not None and stated is not None and abs(found - stated) > FLAGGED
+    if metric.how == "unknown":
+        found = _of_unknown(task, found, notes)
+    elif unit == "unknown" and task.stated is not None:
+        notes.append(
+            f"{task.task}: {task.metric} is {task.stated}, a percentage of older versions of the harness and a "
+            "fraction of newer ones, and the file does not say its version: it is not taken"
+        )
+    elif stated is None and task.stated is not None:
+        notes.append(f"{task.task}: {task.metric} is {task.stated}, which is no {unit}: it is not taken")
+    elif task.stated is None and not counted:
+        why = ", which lmms-eval writes for exactly 0 and where nothing was judged" if metric.judged else ""
+        notes.append(f"{task.task}: {task.metric} has no value in the file{why}: it is not taken")
+    if counted and len(scores) < len(counted) and metric.how != "whole":
         notes.append(
             f"{task.task}: {len(counted) - len(scores)} of {len(counted)} rows have no score for {task.metric}"
         )
-    if done.disagrees:
-        stated = done.stated_fraction or 0.0
+    if apart and found is not None and stated is not None:
+        then = "as they are read here: what it states is taken" if ours else "they may not be of the same run"
         notes.append(
-            f"{task.task}: the rows give {task.metric} {100 * (value or 0.0):.1f}, the file states {100 * stated:.1f}: "
-            "they may not be of the same run"
+            f"{task.task}: the rows give {task.metric} {100 * found:.1f}, the file states {100 * stated:.1f}: {then}"
         )
-    return done
+    fewer = task.n_stated is not None and len(counted) < task.n_stated
+    return replace(
+        task,
+        value=stated if found is None or (apart and ours) else found,
+        samples=task.samples if metric.how in ("rows", "graded", "circular", "unknown") else (),
+        decided=found is not None and not (apart and (ours or fewer)),
+    )
 
 
-def circular_mean(samples: Sequence[ImportedSample], otherwise: float | None) -> float | None:
-    """The share of questions of which every copy is right; needs the data set's own numbers."""
+def _unit(task: ImportedTask, metric: Metric, found: float | None) -> str:
+    """fraction | percent | unknown: of two units, the one that can hold the number, or that the rows give it in."""
+    if metric.unit != "either" or task.stated is None:
+        return metric.unit if metric.unit != "either" else "unknown"
+    read = {"fraction": within(task.stated), "percent": within(task.stated / 100)}
+    able = [u for u, value in read.items() if value is not None]
+    same = [u for u in able if found is not None and abs((read[u] or 0.0) - found) <= FLAGGED]
+    chosen = same or able
+    return chosen[0] if len(chosen) == 1 or (chosen and task.stated == 0) else "unknown"
+
+
+def _of_unknown(task: ImportedTask, found: float | None, notes: list[str]) -> float | None:
+    """What the rows give, where no number that is stated contradicts it."""
+    if task.stated is None:
+        return found
+    fits = found is not None and min(abs(found - task.stated), abs(100 * found - task.stated) / 100) <= FLAGGED
+    then = "its rows give the same" if fits else "it is not taken for a score"
+    notes.append(f"{task.task}: the unit of {task.metric} is not known ({task.stated} is stated): {then}")
+    return found if fits else None
+
+
+def circular_mean(samples: Sequence[ImportedSample]) -> float | None:
+    """The share of questions of which every copy is right; None without the data set's own numbers, which it needs."""
     groups: dict[int, bool] = {}
     for s in samples:
         if not s.native_id.isascii() or not s.native_id.isdigit():
-            return otherwise
+            return None
         question = int(s.native_id) % BASE
         groups[question] = groups.get(question, True) and s.score == 1
     return sum(groups.values()) / len(groups)

@@ -1,35 +1,29 @@
 """Results of VLMEvalKit: tables of predictions and of scores, status.json, or the folder of a run.
 
-A run's folder is MODEL/EVAL_ID. A file is called MODEL_DATASET, then what it holds; both names may contain "_", so the
-model is taken from the folder or from status.json, and of the data sets that fit, the longest is meant.
+A run's folder is MODEL/EVAL_ID. A file is called MODEL_DATASET, then what it holds; see `vlmevalkit_names`.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from core.errors import StoreError
 from core.interop.files import cell, files_below, name, number, read_json
-from core.interop.names import UNKNOWN, VLMEVALKIT, VLMEVALKIT_KINDS, benchmark_of
-from core.interop.records import ImportedRun, ImportedSample, ImportedTask, ImportReport, prompt_hash
+from core.interop.names import UNKNOWN, VLMEVALKIT, VLMEVALKIT_KINDS, Metric, benchmark_of, split_key
+from core.interop.records import ImportedRun, ImportedSample, ImportedTask, ImportReport
 from core.interop.tables import Row, read_table
-from core.interop.verdicts import BASE, bare_score, settled, within
+from core.interop.verdicts import settled
+from core.interop.vlmevalkit_names import FileName, split_name
+from core.interop.vlmevalkit_rows import merged_samples
 
 HARNESS = "vlmevalkit"
 STATUS = "status.json"
 TABLES = (".xlsx", ".tsv", ".csv", ".json", ".jsonl")
 EVAL_ID = re.compile(r"T(\d{4})(\d\d)(\d\d)(?:-(\d\d)(\d\d)(\d\d)|_G([0-9a-fA-F]+))")
-# what a file of an unknown data set holds, after its name
-HOLDS = re.compile(r"_(?:acc|score|results?|auxmatch|extract|judge)$|_(?:[\w.-]*(?:gpt|exact_matching|openai)[\w.-]*)$")
-FAILED = "Failed to obtain answer"
-SCORES = ("hit", "score", "eval_score")  # columns of a row's score, in the order of their worth
-PARSED = ("extracted", "extract", "res", "eval_pred")
-GOLD = ("answer", "eval_gt")
-OPTION = re.compile(r"[A-Z]")
 
-Tables = dict[str, list[tuple[Path, str]]]  # data set -> its files and what comes behind its name
+Tables = dict[str, list[tuple[Path, FileName]]]  # data set -> its files and what their names say
 
 
 def read_vlmevalkit(path: Path) -> ImportReport:
@@ -65,14 +59,15 @@ def _read_folder(folder: Path, files: Sequence[Path], problems: list[str]) -> li
                 problems.append(str(error))
     model = name(status.get("model_name"))
     stated = _dict(status.get("datasets"))
+    judges = [name(_dict(of).get("judge_model")) for of in stated.values()]
     if stated:
         models[model] = {dataset: [] for dataset in stated}
     place = folder.parent.name if EVAL_ID.fullmatch(folder.name) else folder.name
     for file in files:
         if file.name != STATUS:
             try:
-                owner, dataset, rest = split_name(file.stem, [model, place], stated)
-                models.setdefault(owner, {}).setdefault(dataset, []).append((file, rest))
+                named = split_name(file.stem, [model, place], stated, judges)
+                models.setdefault(named.model, {}).setdefault(named.dataset, []).append((file, named))
             except StoreError as error:
                 problems.append(f"{file.name}: {error}")
     found = [_read_run(folder, m, tables, status if m == model else {}, problems) for m, tables in models.items()]
@@ -115,60 +110,48 @@ def _read_run(
     )
 
 
-def split_name(stem: str, models: Iterable[str], datasets: Iterable[str] = ()) -> tuple[str, str, str]:
-    """(model, data set, what the file holds) of a file called MODEL_DATASET or MODEL_DATASET_WHAT.
-
-    Raises:
-        StoreError: neither the model's name nor a data set's is known.
-    """
-    known = sorted(filter(None, {*VLMEVALKIT, *datasets}), key=len, reverse=True)
-    for model in sorted(filter(None, models), key=len, reverse=True):
-        if stem.startswith(f"{model}_"):
-            rest = stem[len(model) + 1 :]
-            for dataset in known:
-                if rest == dataset or rest.startswith(f"{dataset}_"):
-                    return model, dataset, rest[len(dataset) + 1 :]
-            dataset = HOLDS.sub("", HOLDS.sub("", rest)) or rest
-            if dataset:
-                return model, dataset, rest[len(dataset) + 1 :]
-    for dataset in known:
-        model, found, rest = stem.partition(f"_{dataset}")
-        if model and found and (not rest or rest.startswith("_")):
-            return model, dataset, rest[1:]
-    raise StoreError("of which model and data set is this? Keep it in its model's folder, named MODEL_DATASET")
-
-
 # ------------------------------------------------------------------------------------------------ one data set
 
 
 def _read_dataset(
     dataset: str,
-    files: Sequence[tuple[Path, str]],
+    files: Sequence[tuple[Path, FileName]],
     status: Mapping[str, Any],
     source: list[str],
     notes: list[str],
     problems: list[str],
 ) -> list[ImportedTask]:
-    """Every metric of a data set: scores from its score table, else from status.json; rows from all its tables."""
-    items: list[tuple[str, list[Row]]] = []
-    scores: list[Row] = []
-    for file, rest in files:
+    """Every metric of a data set, of each judge: scores from its score table, else from status.json; rows from tables.
+
+    What several judges made of the same answers is told apart, and what names none of them stands by itself then.
+    """
+    items: dict[str, list[list[Row]]] = {}
+    scores: dict[str, list[Row]] = {}
+    damaged = False
+    for file, named in sorted(files, key=lambda f: len(f[1].judge + f[1].holds)):  # predictions first
+        said = len(notes)
         try:
             rows = read_table(file, notes)
         except StoreError as error:
             problems.append(str(error))
+            damaged = True
             continue
         source.append(file.name)
         if "index" in rows[0]:
-            items.append((rest, rows))
+            damaged |= len(notes) > said
+            items.setdefault(named.judge, []).append(rows)
+        elif named.judge in scores:
+            notes.append(f"{file.name}: another table of scores of {dataset}: it is not read")
         else:
-            scores = scores or rows
+            scores[named.judge] = rows
     for key in ("error_message", "skip_reason"):
         if status.get(key):
             notes.append(f"{dataset}: VLMEvalKit says: {name(status[key])}")
     kind, _ = VLMEVALKIT.get(dataset, ("", ""))
     key, domain = benchmark_of(dataset)
-    samples, splits = _merge(items, kind, dataset, notes)
+    answers = items.pop("", [])
+    judges = sorted({*items, *scores} - {""})
+    told = _status_rows(_dict(status.get("metrics")))
     blank = ImportedTask(
         key=key,
         task=dataset,
@@ -182,7 +165,24 @@ def _read_dataset(
         stated=None,
         n_rows=None,
     )
-    return _tasks(blank, kind, scores or _status_rows(_dict(status.get("metrics"))), samples, splits, notes)
+    if len(judges) < 2:
+        judge = judges[0] if judges else ""
+        table = scores.pop(judge, None) or scores.pop("", None) or told
+        found = [([*answers, *items.get(judge, [])], table, blank)]
+        if scores:
+            notes.append(f"{dataset}: two tables of scores: the one that names its judge ({judge}) is read")
+    else:
+        found = [
+            ([*answers, *items.get(judge, [])], scores.get(judge, []), replace(blank, filter=judge)) for judge in judges
+        ]
+        found += [([], rest, blank) for rest in [scores.get("") or told] if rest]
+    tasks: list[ImportedTask] = []
+    for tables, table, of_judge in found:
+        samples, splits = merged_samples(tables, kind, dataset, notes)
+        tasks += _tasks(of_judge, kind, table, samples, splits, notes, whole=not damaged)
+    if not tasks and files and not damaged:
+        notes.append(f"{dataset}: nothing in its tables is a score that is known: it is not taken")
+    return tasks
 
 
 def _tasks(
@@ -192,30 +192,65 @@ def _tasks(
     samples: Sequence[ImportedSample],
     splits: Sequence[str],
     notes: list[str],
+    *,
+    whole: bool,
 ) -> list[ImportedTask]:
     label, counts, metrics = VLMEVALKIT_KINDS[kind]
-    rows = [r for r in scores if not counts or r.get(label) == counts] or ([{}] if samples else [])
+    rows = [r for r in scores if not counts or r.get(label) == counts]
+    tasks: list[ImportedTask] = []
+    if counts and not rows and scores:  # figures of parts, and none of all rows: none is made of them
+        shown = [r for r in scores if r.get(label)]
+        notes.append(f"{blank.task}: its table of scores has no row '{counts}': its {len(shown)} parts are as stated")
+        parts = {m: replace(which, how="part", judged=False) for m, which in metrics.items()}
+        tasks += _figures(blank, parts, shown, label, notes)
     if not kind:  # whatever is called overall, or a table of one row
         rows = [r for r in scores if "Overall" in r.values()] or (list(scores) if len(scores) == 1 else [])
         numbers = [c for c in (rows[0] if rows else {}) if number(rows[0][c]) is not None]
         metrics = dict.fromkeys(numbers, UNKNOWN)
-    tasks = []
-    for row in rows:
+        if samples and len(rows) == 1 and "Overall" in numbers:  # what the rows are the mean of, if of anything
+            own = replace(blank, metric="Overall", stated=number(rows[0]["Overall"]), samples=tuple(samples))
+            tasks.append(settled(own, UNKNOWN, notes, whole=whole))
+            metrics, samples = {m: UNKNOWN for m in numbers if m != "Overall"}, ()
+    for row in rows or ([{}] if samples and kind else []):
         split = row.get(label, "") if not counts else ""
+        own_rows = [s for s, of in zip(samples, splits, strict=False) if len(rows) < 2 or of == split]
         for metric, which in metrics.items():
-            own = [s for s, of in zip(samples, splits, strict=True) if len(rows) == 1 or of == split]
             stated = number(row.get(metric))
-            if stated is None and (which.how in ("part", "whole") or not own):
+            if stated is None and (which.how in ("part", "whole") or not own_rows):
                 continue
             # parts and aggregates are taken as they are stated; the rows belong to the metric that they are the mean of
-            rest = () if which.how in ("part", "whole", "unknown") else tuple(own)
             where = "" if split == "none" else split
-            task = replace(blank, split=where, metric=metric, stated=stated, samples=rest, n_rows=len(own) or None)
-            tasks.append(settled(task, which, notes))
+            task = replace(
+                blank,
+                key=split_key(blank.key, blank.task, where),
+                split=where,
+                metric=metric,
+                stated=stated,
+                samples=() if which.how in ("part", "whole", "unknown") else tuple(own_rows),
+                n_stated=_count(row.get("tot") or (len(own_rows) if whole and which.how == "whole" else None)),
+            )
+            tasks.append(settled(task, which, notes, whole=whole))
     if not kind and samples:
         task = replace(blank, metric="score", samples=tuple(samples))
-        tasks.append(settled(task, UNKNOWN, notes))
+        tasks.append(settled(task, UNKNOWN, notes, whole=whole))
     return tasks
+
+
+def _figures(
+    blank: ImportedTask, metrics: Mapping[str, Metric], rows: Sequence[Row], label: str, notes: list[str]
+) -> list[ImportedTask]:
+    """What a table states of each part of the rows."""
+    found = [
+        (which, replace(blank, split=row[label], metric=m, stated=number(row.get(m)), n_stated=_count(row.get("tot"))))
+        for row in rows
+        for m, which in metrics.items()
+    ]
+    return [settled(task, which, notes) for which, task in found if task.stated is not None]
+
+
+def _count(text: Any) -> int | None:
+    found = number(text)
+    return int(found) if found is not None and found >= 1 else None
 
 
 def _status_rows(metrics: Mapping[str, Any]) -> list[Row]:
@@ -227,68 +262,6 @@ def _status_rows(metrics: Mapping[str, Any]) -> list[Row]:
             labels = dict(d.partition("=")[::2] for d in dims.split("|") if d)
             rows.setdefault(dims, labels)[column] = cell(value)
     return list(rows.values())
-
-
-def _merge(
-    items: Sequence[tuple[str, list[Row]]], kind: str, dataset: str, notes: list[str]
-) -> tuple[list[ImportedSample], list[str]]:
-    """The rows of every table of a data set put together by their index, and the split of each."""
-    merged: dict[str, Row] = {}
-    judged: set[str] = set()
-    repeated = 0
-    for _, rows in sorted(items, key=lambda table: len(table[0])):  # predictions, then what was made of them
-        seen: set[str] = set()
-        for row in rows:
-            index = name(row["index"].removesuffix(".0"))
-            repeated += index in seen
-            if index in seen:
-                continue
-            seen.add(index)
-            before = merged.setdefault(index, {})
-            before.update({k: v for k, v in row.items() if v or k not in before})
-            if any(row.get(c) for c in SCORES):
-                judged.add(index)
-    if repeated:
-        notes.append(f"{dataset}: {repeated} rows repeat an index: the first of each is read")
-    copies = [i for i in merged if i not in judged and i.isascii() and i.isdigit() and int(i) >= BASE]
-    if kind == "circular" and judged and copies:
-        notes.append(
-            f"{dataset}: {len(copies)} rows are copies with turned options: a question is right if all its copies are "
-            "(the group of a row is its index modulo 1,000,000)"
-        )
-        merged = {i: row for i, row in merged.items() if i in judged}
-    failed = sum(FAILED in row.get("prediction", "") for row in merged.values())
-    if failed:
-        notes.append(f"{dataset}: {failed} rows hold no answer, because inference failed: they count as VLMEvalKit did")
-    return [_sample(i, row) for i, row in merged.items()], [row.get("split", "") for row in merged.values()]
-
-
-def _sample(index: str, row: Row) -> ImportedSample:
-    raw = row.get("prediction", "")
-    gold = _first(row, GOLD)
-    stated = [_truth(row[c]) for c in SCORES if row.get(c)]
-    score = stated[0] if stated else None if FAILED in raw else bare_score(gold, raw)
-    options = "".join(f"\n{c}. {row[c]}" for c in sorted(row) if OPTION.fullmatch(c) and row[c])
-    prompt = row.get("question", "") + options
-    return ImportedSample(
-        sample_key=index,
-        native_id=index,
-        prompt_sha256=prompt_hash(prompt),
-        prompt=prompt,
-        gold=gold,
-        raw=raw,
-        parsed=_first(row, PARSED) or raw,
-        score=score,
-        score_source="harness" if stated else "recomputed",
-    )
-
-
-def _truth(text: str) -> float | None:
-    return {"true": 1.0, "false": 0.0}.get(text.lower(), within(number(text)))
-
-
-def _first(row: Row, columns: Sequence[str]) -> str:
-    return next((row[c] for c in columns if row.get(c)), "")
 
 
 def _dict(value: Any) -> dict[str, Any]:

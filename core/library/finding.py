@@ -1,5 +1,6 @@
 """Where atlases and runs are found: the user's own folder first, then what ships with the project. No torch."""
 
+import hashlib
 import json
 import re
 from collections.abc import Iterable
@@ -11,6 +12,7 @@ from core import settings
 from core.errors import CalibrationError
 from core.pruning.atlas import SimilarityAtlas
 from core.records.items import ItemSet
+from core.records.plan import model_name
 from core.scenes.samples import alternate
 
 if TYPE_CHECKING:
@@ -18,8 +20,15 @@ if TYPE_CHECKING:
 
 
 def model_slug(model_id: str) -> str:
-    """A model id as a file name: "Qwen/Qwen3-VL-4B" becomes "Qwen--Qwen3-VL-4B"."""
-    return re.sub(r"[^\w.-]+", "-", model_id.strip("/").replace("/", "--"))
+    """A model id as a file name: "Qwen/Qwen3-VL-4B" becomes "Qwen--Qwen3-VL-4B"; a folder's ends with a hash of its
+    path, since names of other folders, and ids of the Hub, may come out the same."""
+    name = model_name(model_id)
+    slug = _plain_slug(name)
+    return f"{slug[-80:]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}" if name.startswith("/") else slug
+
+
+def _plain_slug(name: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", name.strip("/").replace("/", "--"))
 
 
 def user_atlas_path(model_id: str) -> Path:
@@ -65,11 +74,18 @@ def open_runs(path: Path | str | None = None) -> "RunStore":
 
 
 def known_depth(model_id: str) -> int:
-    """Decoder layers of a model, as far as something here knows: its atlas, or its counted parts; else 0."""
+    """Decoder layers of a model, as far as something here knows: its atlas, its counted parts, its folder; else 0."""
     with suppress(CalibrationError):
         return load_atlas(model_id).n_layers
     path = recorded_anatomy_path(model_id)
-    return len(json.loads(path.read_text())["layers"]) if path.exists() else 0
+    if path.exists():
+        return len(json.loads(path.read_text())["layers"])
+    with suppress(OSError, ValueError):
+        folder = Path(model_name(model_id))
+        config = json.loads((folder / "config.json").read_text()) if folder.is_absolute() else {}
+        depth = (config.get("text_config") or config).get("num_hidden_layers")
+        return depth if type(depth) is int else 0
+    return 0
 
 
 def load_atlas(model_id: str, revision: str | None = None) -> SimilarityAtlas:
@@ -80,10 +96,13 @@ def load_atlas(model_id: str, revision: str | None = None) -> SimilarityAtlas:
     Raises:
         CalibrationError: none fits.
     """
-    stale = ""
-    for path in (user_atlas_path(model_id), recorded_atlas_path(model_id)):
+    stale, model_id = "", model_name(model_id)
+    before = settings.data_dir() / "atlases" / f"{_plain_slug(model_id)}.npz"  # where a folder's was kept once
+    for path in dict.fromkeys((user_atlas_path(model_id), before, recorded_atlas_path(model_id))):
         if path.exists():
             atlas = SimilarityAtlas.load(path)
+            if atlas.model_id != model_id:
+                continue
             if revision in (None, atlas.revision):
                 return atlas
             stale = f" (there is one of revision {atlas.revision}, the model is {revision})"

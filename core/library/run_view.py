@@ -24,7 +24,7 @@ from core.errors import StoreError, suggest
 from core.library.finding import recorded_regimes_path
 from core.library.sources import Sources, read_sources, with_answers
 from core.records.items import ItemSet
-from core.records.plan import PruningPlan
+from core.records.plan import PruningPlan, model_name
 from core.records.runs import RunRecord, outcomes_frame
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class RunView:
         Raises:
             StoreError: the user's run store cannot be read.
         """
-        return _view(sources or read_sources(), model_id, tuple(sorted(selection.items())))
+        return _view(sources or read_sources(), model_name(model_id), tuple(sorted(selection.items())))
 
     def __repr__(self) -> str:
         parts = ", ".join(f"{d}: {' + '.join(self.benchmarks(d))}" for d in self.domains)

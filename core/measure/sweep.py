@@ -168,9 +168,7 @@ def run_sweep(
     executor = vlm if isinstance(vlm, Executor) else LocalExecutor(vlm)
     spec = executor.spec
     started = time.monotonic()
-    for plan in plans:
-        if (plan.model_id, plan.n_layers) != (spec.model_id, spec.n_layers):
-            raise PlanError(f"a plan of {plan.model_id} cannot be scored on {spec.model_id}: plan it again")
+    plans = [plan.of(spec.model_id, spec.n_layers) for plan in plans]
     if (atlas.model_id, atlas.revision) != (spec.model_id, spec.revision):
         raise CalibrationError(
             f"the atlas is of {atlas.model_id} at {atlas.revision}, the model is {spec.model_id} at "

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from core.errors import CalibrationError, suggest
 from core.files import replacing
+from core.records.plan import ModelSpec
 
 Array = NDArray[np.float64]
 
@@ -106,6 +107,13 @@ class SimilarityAtlas:
         counts = ", ".join(f"{d} n={len(self.rows(d))}" for d in self.domains)
         made = f"; {self.created}, {self.device}" if self.created else ""
         return f"SimilarityAtlas({self.model_id!r} at {self.revision[:10]}, {self.n_layers} layers: {counts}{made})"
+
+    @classmethod
+    def without_samples(cls, spec: ModelSpec) -> "SimilarityAtlas":
+        """Depth and structural layers of a model and no similarity: enough for criteria that read none."""
+        none = np.zeros((0, len(TOKEN_KINDS), spec.n_layers, spec.n_layers), np.float32)
+        tokens = np.zeros((0, len(TOKEN_KINDS)), np.int32)
+        return cls(spec.model_id, spec.revision, spec.n_layers, spec.structural, (), none, tokens)
 
     # -------------------------------------------------------------------------------------------- what is in it
 

@@ -35,6 +35,7 @@ class Criterion:
     group: str  # domain-aware | baseline | spaced
     choose: Chooser
     redundancy: Callable[[SimilarityAtlas, Options], Array] | None = None  # score per layer, if it ranks layers
+    blind: bool = False  # does it need no similarity, `block` at least where one block only is possible?
 
     @property
     def description(self) -> str:
@@ -90,11 +91,11 @@ def build_plan(
     return PruningPlan(atlas.model_id, atlas.n_layers, dropped, criterion, seed if criterion == "random" else None)
 
 
-def criterion(name: str, *, label: str, source: str) -> Callable[[Chooser], Chooser]:
+def criterion(name: str, *, label: str, source: str, blind: bool = False) -> Callable[[Chooser], Chooser]:
     """Register a baseline that chooses layers directly."""
 
     def register(choose: Chooser) -> Chooser:
-        CRITERIA[name] = Criterion(name, label, source, "baseline", choose)
+        CRITERIA[name] = Criterion(name, label, source, "baseline", choose, blind=blind)
         return choose
 
     return register
@@ -254,35 +255,41 @@ def shortgpt(atlas: SimilarityAtlas, options: Options) -> Array:
         return np.asarray(tokens @ values / tokens.sum())
 
 
-@criterion("random", label="Random", source="baseline, seeded")
+@criterion("random", label="Random", source="baseline, seeded", blind=True)
 def random_layers(atlas: SimilarityAtlas, n_drop: int, options: Options) -> Iterable[int]:
     """Drop layers at random, reproducibly from the seed."""
     return random.Random(f"plan/{options.seed}/{n_drop}").sample(_free(atlas, options), n_drop)
 
 
-@criterion("uniform", label="Uniform", source="baseline")
+@criterion("uniform", label="Uniform", source="baseline", blind=True)
 def uniform(atlas: SimilarityAtlas, n_drop: int, options: Options) -> Iterable[int]:
     """Drop evenly spaced layers."""
     free = _free(atlas, options)
     return [free[int((i + 0.5) * len(free) / n_drop)] for i in range(n_drop)]
 
 
-@criterion("deepest", label="Deepest", source="baseline")
+@criterion("deepest", label="Deepest", source="baseline", blind=True)
 def deepest(atlas: SimilarityAtlas, n_drop: int, options: Options) -> Iterable[int]:
     """Drop from the last unprotected layer backwards."""
     return _free(atlas, options)[-n_drop:]
 
 
-@criterion("block", label="Block", source="arXiv:2403.17887")
+@criterion("block", label="Block", source="arXiv:2403.17887", blind=True)
 def block(atlas: SimilarityAtlas, n_drop: int, options: Options) -> Iterable[int]:
     """Drop the contiguous block of the least angular distance at the last prompt token."""
-    angles = (np.arccos(np.clip(atlas.sample_values(d, None, "last", n_drop), -1, 1)) / np.pi for d in atlas.domains)
-    distance = _known(np.mean([np.nanmean(a, axis=0) for a in angles], axis=0))
-    starts = [i for i in range(len(distance)) if not options.protected & set(range(i, i + n_drop))]
+    starts = [i for i in range(atlas.n_layers - n_drop + 1) if not options.protected & set(range(i, i + n_drop))]
     if not starts:
         raise PlanError(
             f"no contiguous block of {n_drop} unprotected layers exists: protected are {sorted(options.protected)}"
         )
+    if len(starts) == 1:
+        return range(starts[0], starts[0] + n_drop)
+    if not atlas.domains:
+        raise CalibrationError(
+            f"no similarity atlas of {atlas.model_id}: run python -m core calibrate --model {atlas.model_id}"
+        )
+    angles = (np.arccos(np.clip(atlas.sample_values(d, None, "last", n_drop), -1, 1)) / np.pi for d in atlas.domains)
+    distance = _known(np.mean([np.nanmean(a, axis=0) for a in angles], axis=0))
     start = min(starts, key=lambda i: (distance[i], -i))
     return range(start, start + n_drop)
 

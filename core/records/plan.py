@@ -7,7 +7,8 @@ the highest score is dropped first.
 
 import hashlib
 import json
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, replace
 from operator import index
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,16 @@ from typing import Any
 from core.errors import PlanError
 
 PLAN_FILE = "strata_plan.json"  # in the folder of an exported checkpoint: the plan, and where the weights come from
+
+
+def model_name(model: str) -> str:
+    """The id of a model as records hold it: "tiny", a Hub id without its revision, or a folder's whole path.
+
+    What begins with "/", "." or "~" is a folder, so that ./x/y and the Hub's x/y are never taken for one another.
+    """
+    if model.startswith(("/", ".", "~")):
+        return os.path.abspath(os.path.expanduser(model))
+    return model.partition("@")[0]
 
 
 @dataclass(frozen=True)
@@ -92,6 +103,26 @@ class PruningPlan:
         """Content id of what is dropped: criteria that choose the same layers share it."""
         content = f"{self.model_id}/{self.n_layers}/{','.join(map(str, self.dropped))}"
         return hashlib.sha256(content.encode()).hexdigest()[:12]
+
+    def of(self, model_id: str, n_layers: int = 0) -> "PruningPlan":
+        """This plan, as one of a model.
+
+        Args:
+            model_id: as records hold it. A folder's plan may name it without the path, as an export's passport does.
+            n_layers: the model's depth; 0 where it is not known.
+        Raises:
+            PlanError: it is a plan of another model, or of another depth.
+        """
+        bare = "/" not in self.model_id and model_id == os.path.join(os.path.dirname(model_id), self.model_id)
+        if self.model_id != model_id and not (bare and os.path.isabs(model_id)):
+            raise PlanError(
+                f"the plan is of {self.model_id}, not of {model_id}: give its own model, or plan it again for this one"
+            )
+        if n_layers and self.n_layers != n_layers:
+            raise PlanError(
+                f"the plan is for {self.n_layers} layers, {model_id} has {n_layers}: plan it again for this one"
+            )
+        return replace(self, model_id=model_id)
 
     def to_dict(self) -> dict[str, Any]:
         return {

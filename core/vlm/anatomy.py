@@ -22,6 +22,7 @@ from transformers import AutoModelForImageTextToText, DynamicCache, PreTrainedMo
 
 from core.errors import ModelError
 from core.pruning.cost import LayerAnatomy, ModelAnatomy
+from core.vlm.depth import layer_kinds
 from core.vlm.loading import TINY, _resolve, decoder_layers, read_config, text_decoder
 from core.vlm.view import pruned_view
 
@@ -210,7 +211,7 @@ def _layers(model: PreTrainedModel) -> tuple[tuple[LayerAnatomy, ...], float]:
     """
     layers = decoder_layers(model)
     text = model.config.get_text_config(decoder=True)
-    types = getattr(text, "layer_types", None) or [""] * len(layers)
+    types = layer_kinds(text) or [""] * len(layers)
     kinds = [
         (type(layer), kind, tuple((name, p.shape) for name, p in layer.named_parameters()))
         for layer, kind in zip(layers, types, strict=True)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,7 @@ def passport(spec: ModelSpec, plan: PruningPlan, scores: Mapping[str, Any], atla
     gone = sum(spec.layer_parameters[i] for i in plan.dropped)
     name = public_name(spec.model_id)
     return {
-        **plan.to_dict(),
-        "model_id": name,
+        **replace(plan, model_id=name).to_dict(),
         "revision": spec.revision,
         "family": spec.family,
         "kept": list(plan.kept),

@@ -4,6 +4,7 @@ Covers every way in which the families of transformers state depth: values liste
 overrides by layer (`per_layer_config`), and rules that count layers from the first.
 """
 
+import re
 from typing import Any
 
 from huggingface_hub.errors import StrictDataclassError
@@ -14,8 +15,14 @@ from core.errors import ModelError, PlanError
 LAYER_INDICES = frozenset(
     ["full_attn_idxs", "kv_source_layers", "local_layer_ids", "mlp_only_layers", "moe_layers", "rope_scaling_layers"]
 )
-UNCOUNTED = frozenset(["conv", "linear_attention", "mlp", "moe"])  # layer types whose cache does not count tokens
-# settings that tie layers to their neighbours or to their position
+# layer types whose cache does not count tokens
+UNCOUNTED = frozenset(["conv", "linear_attention", "mamba", "mamba2", "mlp", "moe", "recurrent"])
+KINDS = ("layer_types", "layers_block_type", "block_types")  # attributes that name the type of each layer
+# names of modules by layer, as lists of what is not quantised hold them; those of towers have layers of their own
+NAMED = re.compile(r"(?<![\w])((?:layers|h|blocks)\.)(\d+)(?![\d])")
+TOWERS = re.compile(r"vis(?:ion|ual)|image|audio|tower|encoder|resampler|perceiver|projector|merger|mtp", re.IGNORECASE)
+PATTERN = re.compile(r"(?:layers|h|blocks)(?:\\\.|\.)(?:\\d|[\[(]|\d+[|)])|(?:layers|h|blocks)\\\.\d")
+# what ties layers to their neighbours or to their place, when it is set
 TIED = {
     "cross_attention_layers": "feeds images through cross-attention",
     "cross_layer_interval": "feeds images through cross-attention",
@@ -59,7 +66,7 @@ def cut_depth(text: Any, kept: list[int]) -> None:
     cut = {
         name: _cut(name, value, kept)
         for name, value in vars(text).items()
-        if _lists(name, value) and (len(value) == n_layers or name in LAYER_INDICES)
+        if _lists(name, value) and (len(value) == n_layers or name in LAYER_INDICES) and not name.startswith("mtp")
     }
     for name, value in cut.items():
         setattr(text, name, value)
@@ -68,10 +75,53 @@ def cut_depth(text: Any, kept: list[int]) -> None:
     if overrides is not None:
         by_layer = {int(i): values for i, values in overrides.items()}
         text.per_layer_config = {p: by_layer[i] for p, i in enumerate(kept) if i in by_layer}
-    if cut.get("layer_types") and UNCOUNTED.issuperset(cut["layer_types"]):
+    kinds = layer_kinds(text) if any(name in cut for name in KINDS) else None
+    if kinds and UNCOUNTED.issuperset(kinds):
         raise PlanError("a hybrid decoder must keep at least one attention layer: its cache counts tokens there")
     if overrides or any(value.count(value[0]) < len(value) if value else True for value in cut.values()):
         _check_reload(text, cut)
+
+
+def layer_kinds(text: Any) -> list[str] | None:
+    """The type of each layer, by whatever name a configuration has for that; None where it has none."""
+    found = next((kinds for name in KINDS if (kinds := getattr(text, name, None))), None)
+    return list(found) if isinstance(found, (list, tuple)) else None
+
+
+def renumber_names(value: Any, kept: list[int]) -> Any:
+    """Names of the decoder's modules within lists and mappings, with the numbers of the kept layers; others go.
+
+    Checkpoints name by layer what they did not quantise, outside of the text's configuration.
+
+    Raises:
+        PlanError: layers are named by a pattern, which cannot be renumbered.
+    """
+    if isinstance(value, str):
+        return _renumbered(value, kept)
+    if isinstance(value, dict):
+        names = {key: _renumbered(key, kept) if isinstance(key, str) else key for key in value}
+        found = {key: renumber_names(v, kept) for key, v in value.items() if names[key] is not None}
+        return {names[key]: new for key, new in found.items() if new is not None or value[key] is None}
+    if isinstance(value, (list, tuple)):
+        new = [renumber_names(v, kept) for v in value]
+        return type(value)(n for n, old in zip(new, value, strict=True) if n is not None or old is None)
+    return value
+
+
+def _renumbered(name: str, kept: list[int]) -> str | None:
+    """A module's name with the layer's new number; None: the layer is not kept."""
+    if TOWERS.search(name):
+        return name
+    if PATTERN.search(name):
+        raise PlanError(
+            f"the configuration names layers by a pattern ({name[:60]}), which cannot be renumbered: take a checkpoint "
+            "that is not quantised"
+        )
+    found = NAMED.search(name)
+    if found is None:
+        return name
+    layer = int(found[2])
+    return name[: found.start(2)] + str(kept.index(layer)) + name[found.end(2) :] if layer in kept else None
 
 
 def cut_lists(attributes: dict[str, Any], kept: list[int], n_layers: int) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from core.records.plan import PLAN_FILE, PruningPlan
 from core.records.samples import Sample
 from core.scenes.samples import draw_samples
 from core.vlm.card import model_card, passport
+from core.vlm.depth import renumber_names
 from core.vlm.encoding import encode_samples
 from core.vlm.loading import VLM, decoder_layers, describe
 from core.vlm.processing import load_processor
@@ -72,11 +73,11 @@ def export_plan(
         verify: reload the result and compare its logits with the view's before the folder gets its name. Needs a loaded
             model and memory for a second, pruned one; without it, an outline (`load_outline`) is enough.
     Raises:
-        PlanError: the plan is for another depth, or drops structural layers.
+        PlanError: the plan is of another model or depth, or drops structural layers.
         ExportError: a target that exists, cannot be written or is full; a source that cannot be copied; a difference.
     """
     began = time.perf_counter()
-    _check(vlm, plan)
+    plan = _checked(vlm, plan)
     out = out.expanduser().resolve()
     try:
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -153,14 +154,15 @@ def _logits(vlm: VLM, plan: PruningPlan | None, samples: list[Sample]) -> torch.
         return logits.float()
 
 
-def _check(vlm: VLM, plan: PruningPlan) -> None:
-    if plan.n_layers != vlm.spec.n_layers:
-        raise PlanError(f"the plan is for {plan.n_layers} layers, {vlm.spec.model_id} has {vlm.spec.n_layers}")
+def _checked(vlm: VLM, plan: PruningPlan) -> PruningPlan:
+    """The plan as one of this model."""
+    plan = plan.of(vlm.spec.model_id, vlm.spec.n_layers)
     fixed = sorted(set(plan.dropped) & set(vlm.spec.structural))
     if fixed:
         raise PlanError(f"layers {fixed} of {vlm.spec.model_id} take in visual features: no plan may drop them")
     if vlm.folder is None and vlm.model.device.type == "meta":
         raise ExportError(f"{vlm.spec.model_id} has neither weights nor a folder: load it first")
+    return plan
 
 
 # ------------------------------------------------------------------------------------------------ what is written
@@ -191,6 +193,8 @@ def _copy_pruned(vlm: VLM, plan: PruningPlan, folder: Path, part: Path) -> None:
     for path in sorted({p for pattern in COPIED for p in folder.glob(pattern) if p.is_file()}):
         if not any(path.match(pattern) for pattern in WRITTEN):
             shutil.copyfile(path, part / path.name)
+    for path in part.glob("*quant*.json"):  # beside the configuration, as some tools write it
+        path.write_text(json.dumps(renumber_names(json.loads(path.read_text()), list(plan.kept)), indent=2) + "\n")
     # the source's own configuration: the loaded one has this machine's dtype
     config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     pruned_config(config, list(plan.kept)).save_pretrained(part)

@@ -14,7 +14,6 @@ from PIL import Image
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from core.errors import PlanError
 from core.records.answers import Answer, GenerationConfig, PaneDone, TokenEvent
 from core.records.plan import PruningPlan
 from core.vlm.encoding import end_token_ids
@@ -42,12 +41,12 @@ def stream_answers(
     Args:
         prefilled: the plans' forwards over the prompt, if they exist already; the list is emptied.
     Raises:
-        PlanError: a plan of another depth.
+        PlanError: a plan of another model or depth.
     """
     config = config or GenerationConfig()
     for plan in plans:
-        if plan is not None and plan.n_layers != vlm.spec.n_layers:
-            raise PlanError(f"the plan is for {plan.n_layers} layers, {vlm.spec.model_id} has {vlm.spec.n_layers}")
+        if plan is not None:
+            plan.of(vlm.spec.model_id, vlm.spec.n_layers)
     n, weights = len(prompt.questions), _Weights(vlm.model)
     panes = [_Pane(vlm, number, plans[number // n], prompt, config, weights) for number in range(len(plans) * n)]
     peak = _Peak(vlm.model)

@@ -24,7 +24,7 @@ from transformers import AutoConfig, AutoModelForImageTextToText, GenerationMixi
 
 from core import settings
 from core.errors import ModelError, first_line
-from core.records.plan import ModelSpec
+from core.records.plan import ModelSpec, model_name
 from core.vlm.depth import check_separable
 from core.vlm.placement import BALANCED, choose_place, loaded_dtype
 from core.vlm.processing import load_processor
@@ -205,7 +205,7 @@ def _resolve(model_id: str, revision: str | None) -> tuple[Path, str, str]:
         folder = Path(model_id).expanduser()
         if not (folder / "config.json").is_file():
             raise ModelError(f"no model in '{model_id}': the folder must hold a config.json")
-        return folder, str(folder), folder_revision(folder)
+        return folder, model_name(model_id), folder_revision(folder)
     name, _, at = model_id.partition("@")
     try:
         validate_repo_id(name)

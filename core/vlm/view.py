@@ -15,7 +15,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from core.errors import PlanError
-from core.vlm.depth import cut_depth, cut_lists
+from core.vlm.depth import cut_depth, cut_lists, renumber_names
 from core.vlm.loading import decoder_layers, text_decoder
 
 M = TypeVar("M", bound=nn.Module)
@@ -55,9 +55,15 @@ def pruned_view(model: PreTrainedModel, dropped: Iterable[int]) -> PreTrainedMod
 
 
 def pruned_config(config: Any, kept: list[int]) -> Any:
-    """A copy of a model's config with the text decoder's depth, and everything listed per layer, cut to `kept`."""
+    """A copy of a model's config with the text decoder's depth, and all listed or named by layer, cut to `kept`."""
     config = copy.deepcopy(config)
-    cut_depth(config.get_text_config(decoder=True), kept)
+    text = config.get_text_config(decoder=True)
+    cut_depth(text, kept)
+    holders = [config, text, *(vars(c).get("quantization_config") for c in (config, text))]
+    for holder in (h for h in holders if hasattr(h, "__dict__")):
+        for name, value in list(vars(holder).items()):
+            if isinstance(value, (dict, list, tuple)) and (named := renumber_names(value, kept)) != value:
+                setattr(holder, name, named)
     return config
 
 

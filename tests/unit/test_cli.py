@@ -216,6 +216,9 @@ BAD = {
     "text as plan": ("ask", "--image", "PICTURE", "--question", "hi", "--plan", "TEXT"),
     "criterion without budget": ("ask", "--image", "PICTURE", "--question", "hi", "--criterion", "uniform"),
     "bad budgets": ("sweep", "--budgets", "one,two"),
+    "budgets without end": ("sweep", "--budgets", "1-300000000"),  # were spelled out, which took all memory
+    "a budget of many layers": ("sweep", "--budgets", "1-8,2000"),
+    "budgets from nothing": ("sweep", "--budgets", "8-1"),
     "bad benchmark": ("sweep", "--benchmarks", "tiny-maths", "--budgets", "1"),
     "no such run": ("runs", "show", "zzzzzzzz"),
     "text as runs": ("runs", "import", "TEXT"),

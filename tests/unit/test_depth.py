@@ -245,3 +245,57 @@ def test_a_cut_configuration_describes_the_kept_layers(family: str, tmp_path: Pa
 def test_families_that_cannot_be_pruned_say_so(family: str) -> None:
     with pytest.raises(ModelError, match=r"one by one|no decoder layer list"):
         decoder_layers(outline(CONFIGS[family]()))
+
+
+# ------------------------------------------------------------------------------------------------ as others name it
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ({"layers_block_type": ["linear_attention", "moe", "full_attention", "mlp"]}, [0, 1, 3]),
+        ({"layers_block_type": ["linear_attention", "moe", "full_attention", "mlp"]}, [0]),
+        ({"hybrid_override_pattern": "M-M*"}, [0, 2]),
+        ({"hybrid_override_pattern": "M*M*EE"}, [0, 2, 4, 5]),
+    ],
+)
+def test_a_hybrid_that_lists_its_layers_otherwise_keeps_an_attention_layer(text: Any, kept: list[int]) -> None:
+    """Its list is called layers_block_type: a plan without attention was taken, and the view failed in its cache."""
+    config = AutoConfig.for_model("nemotron_h_omni", text_config={"model_type": "nemotron_h", **text})
+    with pytest.raises(PlanError, match="at least one attention layer"):
+        pruned_config(config, kept)
+    n_layers = config.get_text_config(decoder=True).num_hidden_layers
+    with_attention = sorted({*kept, config.get_text_config(decoder=True).layers_block_type.index("full_attention")})
+    cut = text_of(config, with_attention)
+    assert len(cut.layers_block_type) == cut.num_hidden_layers == len(with_attention) <= n_layers
+    assert cut.mtp_layers_block_type == ["full_attention", "moe"]  # of layers beside the decoder
+
+
+@pytest.mark.parametrize(
+    ("stated", "cut"),
+    [
+        (["model.layers.3.mlp", "lm_head", "model.layers.1"], ["model.layers.2.mlp", "lm_head"]),
+        (["model.language_model.layers.0.self_attn.q_proj"], ["model.language_model.layers.0.self_attn.q_proj"]),
+        (["language_model.model.layers.13.mlp.experts.5"], []),
+        (["model.visual.blocks.3.attn", "vision_tower.encoder.layers.1"],) * 2,
+        ({"model.layers.3.mlp": {"bits": 8}, "model.layers.1.mlp": {"bits": 8}}, {"model.layers.2.mlp": {"bits": 8}}),
+        ({"a": {"b": ("layers.2.mlp",)}, "c": 4, "d": None}, {"a": {"b": ("layers.1.mlp",)}, "c": 4, "d": None}),
+        (["re:.*lm_head", "re:.*self_attn.*"],) * 2,
+    ],
+)
+def test_names_with_layer_numbers_outside_the_text_are_renumbered(stated: Any, cut: Any) -> None:
+    """A quantised checkpoint's list of what it left alone named layers that had moved; so did 4 of these 7."""
+    config = AutoConfig.for_model("llava", text_config={"model_type": "llama", "num_hidden_layers": 4})
+    config.quantization_config = {"quant_method": "awq", "modules_to_not_convert": stated}
+    assert pruned_config(config, [0, 2, 3]).quantization_config["modules_to_not_convert"] == cut
+    assert config.quantization_config["modules_to_not_convert"] == stated
+
+
+@pytest.mark.parametrize(
+    "name", [r"re:.*layers\.\d+\.mlp.*", "re:model.layers.[0-3].mlp", "re:.*layers.(0|1).mlp", r"-:model\.layers\.3\."]
+)
+def test_layers_named_by_a_pattern_are_refused(name: str) -> None:
+    config = AutoConfig.for_model("llava", text_config={"model_type": "llama", "num_hidden_layers": 4})
+    config.quantization_config = {"quant_method": "gptq", "dynamic": {name: {}}}
+    with pytest.raises(PlanError, match="names layers by a pattern"):
+        pruned_config(config, [0, 2, 3])

@@ -37,6 +37,12 @@ from tests.models import random_vlm, some_samples
 
 PLAN = PruningPlan("random", 6, (1, 4), "math_aware")
 
+
+def plan_of(vlm: VLM) -> PruningPlan:
+    """The same layers, of a model that was loaded from a folder."""
+    return replace(PLAN, model_id=vlm.spec.model_id)
+
+
 # plain transformers, nothing of ours: each folder loads as it is stored, and answers in float32
 ANSWERS = """
 import json, sys
@@ -143,7 +149,7 @@ def test_kept_weights_are_copied_byte_by_byte(tmp_path: Path) -> None:
 def test_a_sharded_checkpoint_stays_sharded(tmp_path: Path) -> None:
     vlm = from_folder(tmp_path / "full", "1MB")
     assert len(list((tmp_path / "full").glob("*.safetensors"))) > 3
-    report = export_plan(vlm, PLAN, tmp_path / "pruned")
+    report = export_plan(vlm, plan_of(vlm), tmp_path / "pruned")
     written = sorted((tmp_path / "pruned").glob("*.safetensors"))
     index = json.loads((report.out / "model.safetensors.index.json").read_text())
     assert len(written) > 2 and set(index["weight_map"].values()) == {p.name for p in written}
@@ -162,9 +168,9 @@ def test_a_model_built_in_memory_is_exported_too(tmp_path: Path) -> None:
 
 
 def test_an_outline_is_enough_without_the_check(tmp_path: Path) -> None:
-    full = from_folder(tmp_path / "full")
-    report = export_plan(load_outline(str(tmp_path / "full")), PLAN, tmp_path / "outline", verify=False)
-    checked = export_plan(full, PLAN, tmp_path / "checked")
+    full, outline = from_folder(tmp_path / "full"), load_outline(str(tmp_path / "full"))
+    report = export_plan(outline, plan_of(outline), tmp_path / "outline", verify=False)
+    checked = export_plan(full, plan_of(full), tmp_path / "checked")
     assert report.max_difference is None
     weights = [(r.out / "model.safetensors").read_bytes() for r in (report, checked)]
     assert weights[0] == weights[1]
@@ -196,7 +202,7 @@ def test_an_interrupted_export_leaves_nothing(
     monkeypatch.setattr(shards, "_write_shard", interrupted)
     before = left(tmp_path)
     with pytest.raises(type(stop)):
-        export_plan(vlm, PLAN, tmp_path / "a" / "b" / "pruned")
+        export_plan(vlm, plan_of(vlm), tmp_path / "a" / "b" / "pruned")
     assert len(calls) == 3 and left(tmp_path) == before
 
 
@@ -212,7 +218,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(
     monkeypatch.setattr(*((type(vlm.processor), "save_pretrained") if in_memory else (shards, "_copy")), full)
     before = left(tmp_path)
     with pytest.raises(ExportError, match="is full") as caught:
-        export_plan(vlm, PLAN, tmp_path / "pruned")
+        export_plan(vlm, plan_of(vlm), tmp_path / "pruned")
     assert "\n" not in str(caught.value) and left(tmp_path) == before
 
 
@@ -252,7 +258,7 @@ def test_a_checkpoint_that_answers_otherwise_is_not_kept(tmp_path: Path, monkeyp
 
     monkeypatch.setattr(export, "write_pruned", wrong_layer)
     with pytest.raises(ExportError, match="answers otherwise"):
-        export_plan(vlm, PLAN, tmp_path / "pruned")
+        export_plan(vlm, plan_of(vlm), tmp_path / "pruned")
     assert left(tmp_path) == ["full"]
 
 
@@ -281,20 +287,20 @@ def test_damaged_sources_are_refused(tmp_path: Path) -> None:
     for content in (whole[: len(whole) // 2], b"\xff" * 64, b"", whole[:8] + b"[]" + whole[10:]):
         weights.write_bytes(content)
         with pytest.raises(ExportError, match="damaged checkpoint"):
-            export_plan(vlm, PLAN, tmp_path / "pruned")
+            export_plan(vlm, plan_of(vlm), tmp_path / "pruned")
     weights.unlink()
     with pytest.raises(ExportError, match="only complete checkpoints"):
-        export_plan(vlm, PLAN, tmp_path / "pruned")
+        export_plan(vlm, plan_of(vlm), tmp_path / "pruned")
     index = {"weight_map": {"a": "../../other.safetensors"}}
     (tmp_path / "full" / "model.safetensors.index.json").write_text(json.dumps(index))
     with pytest.raises(ExportError, match="other folders"):
-        export_plan(vlm, PLAN, tmp_path / "pruned")
+        export_plan(vlm, plan_of(vlm), tmp_path / "pruned")
     assert left(tmp_path) == ["full"]
 
 
 def test_impossible_plans_are_refused(tmp_path: Path) -> None:
     with pytest.raises(PlanError, match="16 layers"):
-        export_plan(random_vlm(), PruningPlan("tiny", 16, (3,)), tmp_path / "pruned")
+        export_plan(random_vlm(), PruningPlan("random", 16, (3,)), tmp_path / "pruned")
     vlm = random_vlm()
     spec = type(vlm.spec)(**{**vlm.spec.to_dict(), "structural": (0, 1)})
     with pytest.raises(PlanError, match="visual features"):
@@ -439,7 +445,7 @@ def test_the_card_holds_the_scores_measured_of_this_very_plan(
 
 STOPPED = """
 import sys, time
-from core import cli
+from core.cli import main as cli
 from core.vlm import shards
 def copy(*_):
     print("copying", flush=True)

@@ -174,7 +174,7 @@ def test_first_divergence() -> None:
 def test_an_empty_question_and_a_foreign_plan_are_refused() -> None:
     with pytest.raises(SampleError, match="empty"):
         answer(random_vlm(), None, SAMPLE.image, "   ")
-    with pytest.raises(PlanError, match="16 layers"):
+    with pytest.raises(PlanError, match="the plan is of tiny, not of random"):
         answer(random_vlm(), PruningPlan("tiny", 16, (3,)), SAMPLE.image, "How many?")
 
 

@@ -73,8 +73,8 @@ def run(*tasks: ImportedTask, **changes: Any) -> ImportedRun:
 
 
 def test_outcomes_become_a_record_and_its_items() -> None:
-    (record,), (items,), references = to_records(run(task(1.0, 0.0, 1.0, None)), plan=PLAN)
-    assert (record.correct, record.gold_nll) == ((True, False, True, None), (None,) * 4)
+    (record,), (items,), references = to_records(run(task(1.0, 0.0, 1.0, 0.0)), plan=PLAN)
+    assert (record.correct, record.gold_nll) == ((True, False, True, False), (None,) * 4)
     assert (record.benchmark, record.domain, record.origin) == ("pope", "general", "imported")
     assert (record.metric, record.version) == ("lmms-eval:pope_accuracy", "lmms-eval 0.7.2")
     assert (record.plan, record.created) == (PLAN, "2026-02-18T23:44:35")
@@ -82,7 +82,13 @@ def test_outcomes_become_a_record_and_its_items() -> None:
     assert (items.dataset, items.split, items.max_new_tokens) == ("lmms-lab/POPE", "test", 16)
     assert {i.answer for i in items.items} == {"A"} and items.items[1].question == "Which? 1"
     assert "lmms-eval 0.7.2 (qwen3_vl)" in items.note
-    assert [r.value for r in references] == [0.5]  # as stated: the record's score is of the three rows that have one
+    assert references == []
+
+
+def test_no_record_is_made_of_the_rows_that_happen_to_have_a_score() -> None:
+    """Three yes/no rows of ten made a record of 100 %, of a task that the harness gave 30 %."""
+    records, sets, (figure,) = to_records(run(task(1.0, 1.0, 1.0, None, value=0.3, stated=0.3)), plan=PLAN)
+    assert (records, sets, figure.value, figure.n) == ([], [], 0.3, 4)
 
 
 def test_what_is_stated_of_more_rows_than_were_read_stands_beside_the_record() -> None:
@@ -94,7 +100,7 @@ def test_what_is_stated_of_more_rows_than_were_read_stands_beside_the_record() -
 
 
 def test_checkpoints_that_are_taken_for_one_plan_are_pointed_out(tmp_path: Path) -> None:
-    """All results of a folder were taken for the whole model's, and the last of them replaced the others in silence."""
+    """All results of a folder were taken for the whole model's, and the last of them replaced the others."""
     report = ImportReport((run(task(1.0, 0.0)), run(task(0.0, 0.0), model_ref="exports/pruned")))
     with RunStore(tmp_path / "runs") as store:
         kept = keep_results(report, store, plan=FULL)
@@ -157,7 +163,10 @@ def test_aggregates_become_reference_scores() -> None:
     assert (records, sets) == ([], [])
     assert (found.model_id, found.benchmark, found.criterion, found.n_drop) == ("org/model", "pope", "math_aware", 2)
     assert (found.value, found.measure, found.metric, found.n) == (0.864, "score", "lmms-eval:pope_f1_score", 9000)
-    assert (found.origin, found.source) == ("imported", "lmms-eval 0.7.2, org/model, 20260218_234435_results.json")
+    assert (found.origin, found.source) == (
+        "imported",
+        f"lmms-eval 0.7.2, org/model, 20260218_234435_results.json, plan {PLAN.plan_id}",
+    )
 
 
 def test_graded_answers_keep_the_harness_s_figure_beside_the_record() -> None:
@@ -180,13 +189,13 @@ def test_smoke_runs_say_so() -> None:
 
 
 def test_imported_records_are_stored_and_shipped(tmp_path: Path) -> None:
-    (record,), (items,), _ = to_records(run(task(1.0, 0.0, None)), plan=PLAN)
+    (record,), (items,), _ = to_records(run(task(1.0, 0.0)), plan=PLAN)
     with RunStore(tmp_path / "runs") as store:
         store.put(record)
         store.put_items(items)
         assert [r.run_id for r in store.records()] == [record.run_id] and store.item_sets() == [items]
         store.export_parquet(tmp_path / "a.parquet", [record])
-    assert load_recorded(tmp_path / "a.parquet")[0][0].correct == (True, False, None)
+    assert load_recorded(tmp_path / "a.parquet")[0][0].correct == (True, False)
 
 
 # ------------------------------------------------------------------------------------------------ which plan

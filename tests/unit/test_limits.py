@@ -88,3 +88,43 @@ def test_a_folder_of_a_container_that_cannot_be_written_falls_back(monkeypatch, 
     assert settings.data_dir() == blocked / "data"  # of a user's own machine: said, not silently moved
     monkeypatch.setenv("STRATA_CONTAINER", "1")
     assert settings.data_dir() == tmp_path / ".cache" / "strata"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        *(("STRATA_ANSWER_S", v) for v in ("nan", "inf", "-inf", "-1", "soon")),
+        *(("STRATA_IDLE_S", v) for v in ("nan", "inf", "-0.5")),
+        *(("STRATA_UPLOAD_BYTES", v) for v in ("-1", "5242881", "99999999999", "nan", "2.5")),
+        *(("STRATA_NEW_TOKENS", v) for v in ("0", "49", "-3", "many")),
+        *(("STRATA_QUESTION_CHARS", v) for v in ("0", "-200")),
+        ("STRATA_QUEUE", "-1"),
+        *(("STRATA_DEMO", v) for v in ("maybe", "2", "ture")),
+    ],
+)
+def test_a_bound_that_cannot_hold_is_refused_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    """nan passed every comparison, and an upload of 50 MB was promised where 5 MB are opened; "maybe" was on.
+
+    Of these values, 12 were taken before.
+    """
+    monkeypatch.delenv("SPACE_ID", raising=False)
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(LimitError, match=rf"^{variable} is '?{value[:3]}") as caught:
+        load_limits()
+    assert "give" in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("value", "on"), [("1", True), ("TRUE", True), (" yes ", True), ("Off", False), ("", False)])
+def test_switches_are_on_or_off(monkeypatch: pytest.MonkeyPatch, value: str, on: bool) -> None:
+    monkeypatch.setenv("STRATA_REPLAY", value)
+    assert settings.on("STRATA_REPLAY") is on
+
+
+def test_the_bound_that_is_stated_is_the_one_that_holds() -> None:
+    from core.benchmarks.images import MAX_BYTES
+    from core.limits import MOST
+
+    assert MOST["upload_bytes"] == MAX_BYTES == Limits().upload_bytes
+    assert (Limits().upload_mb, DEMO.upload_mb, Limits(upload_bytes=512 * 1024).upload_mb) == ("5 MB", "2 MB", "0.5 MB")

@@ -15,7 +15,7 @@ from core.records.plan import PruningPlan
 from core.scenes.questions import TASKS, Question, domain_tasks
 from core.scenes.samples import draw_samples, random_split_scene
 from core.scenes.scenes import Shape, TextLine
-from core.vlm import VLM, load_vlm, score_plans
+from core.vlm import VLM, answer_plans, load_vlm, score_plans
 from core.vlm.encoding import encode_samples
 from core.vlm.tiny.batches import Packer
 from core.vlm.tiny.evaluate import evaluate_tiny

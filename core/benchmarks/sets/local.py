@@ -1,13 +1,16 @@
 """Own tables: a JSON Lines or Parquet file, or a folder that holds one, with questions, answers and pictures.
 
-Columns: `question` and `answer`; optional: `image` (a path within the table's folder; in Parquet also the encoded
-picture as the Hub stores it), `choices` and `accepted` (lists of texts), `task`, and, the same in all rows, `domain`
-(math or general, the default) and `metric` (by default the choice's letter if there are choices, else the text).
-Choices are listed under the question with the usual instruction, and the answer is a choice's letter or its text.
-Nothing outside the table's folder is read, whatever a row or a link says.
+Columns: `question` and `answer` (a text or a number); where wanted `image` (a path within the table's folder; in
+Parquet also the encoded picture, by itself or as the Hub stores it), `choices` and `accepted` (lists of texts), `task`,
+and, the same in all rows, `domain` (math or general, which it is by default) and `metric` (by default choices by
+letter, else the text). Any other column is named in the items' note, and refused where it holds the pictures.
+Where there are choices they are listed under the question with the usual instruction, and the answer is a choice's
+letter or its text. Nothing outside the table's folder is read, whatever a row or a link in it says.
 """
 
 import json
+import math
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,12 +20,17 @@ from core.benchmarks.pictures import MAX_BYTES
 from core.benchmarks.prompts import LETTER, letter_of, lettered
 from core.benchmarks.registry import Benchmark, Item, benchmark
 from core.benchmarks.sources import Source
-from core.benchmarks.tables import open_table
+from core.benchmarks.tables import check_columns, open_table
 from core.errors import SampleError, suggest
 from core.scenes.samples import DOMAINS
 from core.scoring.judging import METRICS
 
 MAX_TABLE = 256 * 2**20  # bytes of a JSON Lines file, which is read whole
+COLUMNS = ("question", "answer", "image", "choices", "accepted", "task", "domain", "metric")
+NEEDED = {"question": "text", "answer": "text|number"}
+# what others call the column of pictures
+PICTURES = re.compile(r"(?:image|img|picture|photo)s?(?:[_ -]?(?:\d+|path|file|bytes|url)s?)?", re.IGNORECASE)
+LINE_END = re.compile(r"\r\n|\n|\r")  # U+2028, U+0085 and their like may stand within a text
 
 
 @benchmark(
@@ -57,8 +65,17 @@ class LocalTable:
         return len(self._rows)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        row = self._rows[index]
+        row = self._row(index)
         return {**row, "image": self._picture(row.get("image"))}
+
+    def _row(self, index: int) -> dict[str, Any]:
+        """A row with its answer as text, where it is a number."""
+        row = self._rows[index]
+        answer = row.get("answer")
+        if isinstance(answer, int | float) and not isinstance(answer, bool) and math.isfinite(answer):
+            whole = isinstance(answer, float) and answer.is_integer()  # what pandas makes of 3 beside a missing number
+            row = {**row, "answer": str(int(answer) if whole else answer)}
+        return row
 
     def checked(self, name: str, numbers: Sequence[int]) -> "LocalTable":
         """
@@ -75,7 +92,9 @@ class LocalTable:
 
     def _fault(self, index: int) -> str:
         """What is wrong with a row, "" if nothing is."""
-        row = self._rows[index]
+        row = self._row(index)
+        if isinstance(row.get("answer"), float):
+            return f"its answer is {row['answer']}, which is none: give the answer, or leave the row out"
         for column in ("question", "answer"):
             if not isinstance(row.get(column), str) or not row[column].strip():
                 return f"it needs a text as {column}"
@@ -94,13 +113,12 @@ class LocalTable:
         return ""
 
     def _picture(self, cell: Any) -> bytes | None:
+        if isinstance(cell, dict):
+            cell = cell.get("path") if cell.get("bytes") is None else cell["bytes"]
         if cell is None or cell == "":
             return None
-        if isinstance(cell, dict):
-            encoded = cell.get("bytes")
-            if isinstance(encoded, bytes):
-                return encoded
-            cell = cell.get("path")
+        if isinstance(cell, bytes) and cell:
+            return cell
         if not isinstance(cell, str):
             raise SampleError("image must be a path within the table's folder, or an encoded picture")
         try:
@@ -126,15 +144,52 @@ def open_local(benchmark: Benchmark, argument: str) -> tuple[Benchmark, LocalTab
     label = f"{benchmark.key}:{name}"
     if files[0].suffix == ".jsonl":
         rows, numbers = _json_lines(files[0])
+        columns = list(dict.fromkeys(column for row in rows for column in row))
     else:
-        source = Source(label, "local", "default", "local", tuple(str(f) for f in files))
-        needed = replace(benchmark, columns={"question": "text", "answer": "text"})
-        rows = open_table(needed, source)
-        numbers = list(range(1, len(rows) + 1))
+        _check_parquet(files)
+        rows = open_table(replace(benchmark, columns={}), Source(label, "local", "", "local", tuple(map(str, files))))
+        numbers, columns = list(range(1, len(rows) + 1)), rows.column_names
+    note = _ignored(rows, columns, name)
     table = LocalTable(rows, folder).checked(name, numbers)
     domain = _constant(rows, "domain", benchmark.domain, DOMAINS)
     metric = _constant(rows, "metric", benchmark.metric, METRICS)
-    return replace(benchmark, domain=domain, metric=metric), table, label
+    said = " ".join(filter(None, (benchmark.note, note)))
+    return replace(benchmark, domain=domain, metric=metric, note=said), table, label
+
+
+def _ignored(rows: Sequence[dict[str, Any]], columns: Sequence[str], name: str) -> str:
+    """A note of the columns that are not read.
+
+    Raises:
+        SampleError: one of them holds the pictures.
+    """
+    others = [column for column in columns if column not in COLUMNS]
+    pictures = [c for c in others if PICTURES.fullmatch(c) and any(row.get(c) for row in rows)]
+    if pictures and not any(row.get("image") for row in rows):
+        raise SampleError(
+            f"{name}: its pictures are in column '{pictures[0][:60]}', which is not read: call it image, and give one "
+            "picture a row"
+        )
+    return f"Columns that are not read: {', '.join(c[:60] for c in others[:20])}." if others else ""
+
+
+def _check_parquet(files: Sequence[Path]) -> None:
+    """
+    Raises:
+        SampleError: no Parquet file, no rows, or columns that are missing or of another type.
+    """
+    import pyarrow.parquet as pq
+
+    rows = 0
+    for file in files:
+        try:
+            with pq.ParquetFile(file) as table:
+                check_columns(table.schema_arrow, NEEDED, file.name, advice="")
+                rows += table.metadata.num_rows
+        except (OSError, ValueError) as error:  # what Arrow finds wrong is a ValueError
+            raise SampleError(f"{file.name} is not a Parquet file, or damaged: write it again") from error
+    if not rows:
+        raise SampleError(f"{files[0].name} has no rows: give one question a row")
 
 
 def _tables(path: Path) -> list[Path]:
@@ -153,7 +208,7 @@ def _json_lines(path: Path) -> tuple[list[dict[str, Any]], list[int]]:
     try:
         if path.stat().st_size > MAX_TABLE:
             raise SampleError(f"{path.name} is larger than {MAX_TABLE // 2**20} MB: split it, or give Parquet")
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = LINE_END.split(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         raise SampleError(f"cannot read {path.name} ({error}): it must be UTF-8 text") from error
     rows, numbers = [], []
@@ -167,9 +222,6 @@ def _json_lines(path: Path) -> tuple[list[dict[str, Any]], list[int]]:
             row = None
         if not isinstance(row, dict):
             raise SampleError(f"{path.name}, line {number}: not a JSON object of Unicode text")
-        answer = row.get("answer")
-        if isinstance(answer, int | float) and not isinstance(answer, bool):
-            row["answer"] = str(answer)
         rows.append(row)
         numbers.append(number)
     if not rows:

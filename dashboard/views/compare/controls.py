@@ -94,8 +94,11 @@ def _shown_task(model_id: str) -> str | None:
 
 
 def _upload() -> Sample | None:
-    data = st.file_uploader("A PNG, JPEG or WebP picture, 5 MB at most", ["png", "jpg", "jpeg", "webp"], key="upload")
-    question = st.text_input("Question", key="question", max_chars=300, placeholder="How many shapes are there?")
+    bounds = services.models.limits()
+    most = f"A PNG, JPEG or WebP picture, {bounds.upload_mb} at most"
+    data = st.file_uploader(most, ["png", "jpg", "jpeg", "webp"], key="upload")
+    placeholder = "How many shapes are there?"
+    question = st.text_input("Question", key="question", max_chars=bounds.question_chars, placeholder=placeholder)
     if data is None:
         st.info("Upload a picture and ask a question about it.", icon=":material/upload:")
     elif not question.strip():
