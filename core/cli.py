@@ -19,7 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from typer.exceptions import TyperException
 
-from core import benchmark_commands, hosting, interrupts, recipe_commands, run_commands
+from core import benchmark_commands, hosting, interrupts, recipe_commands, run_commands, smol_commands
 from core.console import DeviceOption, JsonOption, ModelOption, err, names_in, out, print_json, say
 from core.data.images import open_image
 from core.data.samples import DOMAINS, Sample, draw_samples
@@ -43,6 +43,9 @@ app = typer.Typer(
 )
 tiny_app = typer.Typer(help="The embedded model.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(tiny_app, name="tiny")
+models_app = typer.Typer(rich_markup_mode=None)
+app.add_typer(models_app, name="models")
+smol_commands.register(app, models_app)
 run_commands.register(app)
 benchmark_commands.register(app)
 hosting.register(app)
@@ -132,9 +135,11 @@ def _atlas(model: str, path: Path | None = None) -> SimilarityAtlas:
 # ------------------------------------------------------------------------------------------------ models
 
 
-@app.command()
-def models(as_json: JsonOption = False) -> None:
-    """Known models: the embedded one and those in the local Hub cache, with depth, size, and where they would run."""
+@models_app.callback(invoke_without_command=True)
+def models(context: typer.Context, as_json: JsonOption = False) -> None:
+    """Known models: embedded, fetched and in the local Hub cache, with depth, size, and where they would run."""
+    if context.invoked_subcommand is not None:
+        return
     from core.vlm.loading import known_models, quiet_transformers
     from core.vlm.placement import loaded_bytes, memory_bytes, roomy_place
 

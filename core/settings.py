@@ -16,6 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 ASSETS = ROOT / "assets"
 TINY_DIR = ASSETS / "strata-tiny"
+SMOL_EYES = ASSETS / "strata-smol"  # what is trained here of the model that `models fetch smol` makes
 RECORDED_DIR = Path(
     os.environ.get("STRATA_RECORDED") or ROOT / "cache" / "recorded"
 )  # runs that ship with the project; read only
@@ -29,6 +30,11 @@ def data_dir() -> Path:
     usual = Path.home() / ".cache" / "strata"
     wanted = os.environ.get("STRATA_HOME")
     return usual if not wanted or (_in_container() and not writable(wanted)) else Path(wanted)
+
+
+def smol_dir() -> Path:
+    """The folder of the model that `python -m core models fetch smol` makes, there or not."""
+    return data_dir() / "models" / "smol"
 
 
 def _in_container() -> bool:

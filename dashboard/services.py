@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from core.vlm.loading import VLM
 
 DEFAULT_MODEL = "tiny"
+FETCHED_MODEL = "smol"  # python -m core models fetch smol
 GALLERY_SEED = 7
 BUSY_S = 2.0  # that a page waits for a store that another process writes
 RETRY_S = 15.0  # until a store that cannot be read is tried again
@@ -86,6 +87,8 @@ def live(model_id: str = DEFAULT_MODEL) -> bool:
         return False
     if model_id == DEFAULT_MODEL:
         return any(settings.TINY_DIR.glob("*.safetensors"))
+    if model_id == FETCHED_MODEL:
+        return (settings.smol_dir() / "config.json").is_file()
     if model_id.startswith(("/", ".", "~")):
         return (Path(model_id).expanduser() / "config.json").is_file()
     from huggingface_hub import try_to_load_from_cache
@@ -164,8 +167,9 @@ def settle() -> None:
 
 
 def models() -> list[str]:
-    """Models that a page can show: the embedded one, and every model with runs or an atlas here."""
+    """Models that a page can show: the embedded one, the fetched one, and every model with runs or an atlas here."""
     found = {DEFAULT_MODEL, *(r.model.model_id for r in (*_recorded(DEFAULT_MODEL)[0], *_own_runs()[0]))}
+    found |= {FETCHED_MODEL} if live(FETCHED_MODEL) else set()
     return sorted(filter(_offered, found), key=lambda m: (m != DEFAULT_MODEL, m))
 
 
