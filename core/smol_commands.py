@@ -82,7 +82,7 @@ def train(
 
     quiet_transformers()
     train_eyes(
-        TrainConfig(minutes=minutes, align_minutes=min(7.0, minutes / 8), seed=seed),
+        TrainConfig(minutes=minutes, seed=seed),
         out_dir or settings.SMOL_EYES,
         checkpoint or settings.data_dir() / "training" / "smol",
         threads,

@@ -1,7 +1,6 @@
 """First step of training: vision tower and connector put each patch where its words are; the decoder takes no part."""
 
 import random
-import time
 from collections.abc import Callable
 
 import numpy as np
@@ -36,34 +35,32 @@ def align(
     tower: nn.Module,
     connector: Connector,
     targets: WordTargets,
-    minutes: float,
+    steps: int,
     seed: int = 0,
     batch_size: int = 48,
     log: Callable[[str], None] = lambda line: None,
 ) -> float:
-    """Train until the time is spent; returns the mean cosine of the last batches' patches that hold something."""
+    """Train tower and connector; the mean cosine of the last 20 batches' patches that hold something."""
     groups = [
         {"params": list(connector.parameters()), "base_lr": 2e-3},
         {"params": list(tower.parameters()), "base_lr": 7e-4},
     ]
     optimizer = torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.98), weight_decay=0.0)
     rng = random.Random(f"align/{seed}")
-    began, step, cosines = time.perf_counter(), 0, [0.0]
-    while (elapsed := time.perf_counter() - began) < 60 * minutes:
+    cosines: list[float] = []
+    for step in range(steps):
         pixels, wanted, held = aligned_batch(rng, batch_size, targets)
         found = connector(image_features(tower, pixels))
         loss = alignment_loss(found, wanted, held, targets.common)
         loss.backward()
         nn.utils.clip_grad_norm_([p for g in groups for p in g["params"]], 1.0)  # type: ignore[attr-defined]
-        scale = min(1.0, (step + 1) / 50) * min(1.0, 2 * (1.02 - elapsed / (60 * minutes)))
+        scale = min(1.0, (step + 1) / min(50, steps)) * min(1.0, 2 * (1.02 - step / steps))
         for group in optimizer.param_groups:
             group["lr"] = group["base_lr"] * scale
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        cosines.append(
-            float(F.cosine_similarity(found.detach() - targets.common, wanted - targets.common, dim=-1)[held].mean())
-        )
-        step += 1
-        if step % 50 == 0:
-            log(f"align step {step} · {elapsed / 60:.1f} min · loss {loss:.3f} · cosine {np.mean(cosines[-50:]):.3f}")
+        apart, wanted_apart = found.detach() - targets.common, wanted - targets.common
+        cosines.append(float(F.cosine_similarity(apart, wanted_apart, dim=-1)[held].mean()))
+        if (step + 1) % 50 == 0:
+            log(f"align step {step + 1} of {steps} · loss {loss:.3f} · cosine {np.mean(cosines[-50:]):.3f}")
     return float(np.mean(cosines[-20:]))

@@ -156,9 +156,10 @@ def _why(package: Package, text: str) -> str:
     by_hand = f"or fetch {package.filename} elsewhere and give it with --package"
     if re.search("No space left on device", text):
         return f"the disk is full: free {package.n_bytes * 6 // 10**6} MB and run again; nothing was kept"
-    if re.search("DO NOT MATCH THE HASHES|Expected sha256", text):
+    if re.search("DO NOT MATCH THE HASHES|Expected sha256", text):  # older versions of pip take a cut file for whole
         return (
-            f"the index offers another file as {package.wanted} than the pinned one: it was refused, nothing was kept"
+            f"what came as {package.wanted} is not the pinned file: it was cut on the way or is another one; it was "
+            "refused and nothing was kept, run the command again"
         )
     if re.search("IncompleteRead|Connection broken|incomplete-download|Read timed out|prematurely", text):
         return f"the download of {package.wanted} was cut: run the command again; nothing was kept"

@@ -40,7 +40,7 @@ Log = Callable[[str], None]
 @dataclass(frozen=True)
 class TrainConfig:
     minutes: float = 120.0  # the whole budget, over all resumed sessions
-    align_minutes: float = 7.0  # of these, for the alignment
+    align_steps: int = 1500  # 7 minutes of the budget
     rows: int = 2  # a step
     length: int = 224  # tokens a row
     rank: int = 8
@@ -105,8 +105,9 @@ def train_eyes(
         counters, scores = _counters(eyes.config["training"]), eyes.config["training"]["scores"]
         log(f"going on from the eyes that ship, step {counters.step}, without the optimizer's moments")
     else:
-        align(learner.tower, learner.connector, targets, config.align_minutes, config.seed, log=log)
-        counters.elapsed_s = 60 * config.align_minutes
+        began = time.perf_counter()
+        align(learner.tower, learner.connector, targets, config.align_steps, config.seed, log=log)
+        counters.elapsed_s = time.perf_counter() - began
     texts = _texts(learner, tokenizer, config, checkpoint)
     run(learner, optimizer, Packer(tokenizer, config.length), texts, config, counters, scores, curve, checkpoint, log)
     export_eyes(checkpoint, out)
