@@ -19,6 +19,8 @@ from core.data.scenes import SCENE_KINDS, Bar, Scene, Shape, TextLine, draw
 from core.vlm.smol.model import IMAGE
 from core.vlm.tiny.model import N_IMAGE_TOKENS
 
+# Pictures for a task's weight: a row of shapes answers ten different questions, a crowd one "How many?".
+PICTURES = {"layout": 0.6, "crowd": 2.0, "bars": 0.7, "lines": 1.2, "clock": 1.3}
 IGNORED = -100  # label of a token without loss
 CAPTION = "caption"  # an exercise of its own: nearly all of its tokens teach
 LEAST = 70  # tokens left in a row for which another picture is drawn
@@ -154,7 +156,7 @@ class Packer:
             captions: share of pictures that are also described.
         """
         by_scene = {k: [n for n, t in TASKS.items() if t.scene == k] for k in SCENE_KINDS}
-        scene_weights = [sum(weights[n] for n in by_scene[k]) for k in SCENE_KINDS]
+        scene_weights = [PICTURES[k] * sum(weights[n] for n in by_scene[k]) for k in SCENE_KINDS]
         row: Row = []
         used = 0
         while self.length - used >= LEAST:

@@ -50,12 +50,12 @@ class TrainConfig:
     tower_lr: float = 1e-4
     decay_from: float = 0.5  # share of the budget after which the learning rate falls to 0
     warmup_steps: int = 30
-    captions: tuple[float, float] = (0.4, 0.1)  # share of pictures that are described, at first and after a third
+    captions: tuple[float, float] = (0.4, 0.05)  # share of pictures that are described, at first and after a third
     text_every: int = 6  # steps between texts without a picture
     text_weight: float = 0.3
     texts: int = 200
     text_length: int = 40
-    memory: float = 0.98  # of the running accuracy by task
+    memory: float = 0.96  # of the running accuracy by task
     log_steps: int = 10
     checkpoint_minutes: float = 4.0
     check_minutes: float = 25.0  # between validations
