@@ -37,6 +37,11 @@ def smol_dir() -> Path:
     return data_dir() / "models" / "smol"
 
 
+def named_folder(model_id: str) -> Path | None:
+    """The folder of a model that goes by a short name, there or not; None for Hub ids and paths."""
+    return {"tiny": TINY_DIR, "smol": smol_dir()}.get(model_id)
+
+
 def _in_container() -> bool:
     return on("STRATA_CONTAINER") or bool(os.environ.get("SPACE_ID"))
 
