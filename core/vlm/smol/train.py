@@ -135,12 +135,13 @@ def run(
     losses: list[float] = []
     while True:
         done = counters.elapsed_s >= budget
-        if done or counters.elapsed_s - last_check > 60 * config.check_minutes:
+        checked = done or counters.elapsed_s - last_check > 60 * config.check_minutes
+        if checked:
             row = {**asdict(counters), "loss": round(sum(losses) / max(len(losses), 1), 4), "scores": dict(scores)}
             curve.append(row | _validation(learner, packer, config))
             log(json.dumps(curve[-1]))
-            losses, last_check, last_save = losses[-30:], counters.elapsed_s, -budget
-        if counters.elapsed_s - last_save > 60 * config.checkpoint_minutes:
+            losses, last_check = losses[-30:], counters.elapsed_s
+        if checked or counters.elapsed_s - last_save > 60 * config.checkpoint_minutes:
             state = {**asdict(counters), "scores": scores, "config": asdict(config), "log": curve}
             save_checkpoint(checkpoint, learner, optimizer, state)
             last_save = counters.elapsed_s
