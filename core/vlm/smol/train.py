@@ -35,6 +35,7 @@ from core.vlm.smol.practice import UNKNOWN, practice_weights
 from core.vlm.smol.words import WordTargets
 
 Log = Callable[[str], None]
+RECENT = 30  # steps whose mean loss is logged
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def train_eyes(
 
     Args:
         scratch: begin with the alignment, whatever ships.
-        log: receives progress lines, and one JSON line per validation (also kept as training_log.jsonl in `out`).
+        log: receives progress lines, and one JSON line per checkpoint (also kept as training_log.jsonl in `out`).
     """
     torch.set_num_threads(threads)
     decoder, tokenizer = pretrained(say=log)
@@ -136,12 +137,14 @@ def run(
     while True:
         done = counters.elapsed_s >= budget
         checked = done or counters.elapsed_s - last_check > 60 * config.check_minutes
-        if checked:
-            row = {**asdict(counters), "loss": round(sum(losses) / max(len(losses), 1), 4), "scores": dict(scores)}
-            curve.append(row | _validation(learner, packer, config))
-            log(json.dumps(curve[-1]))
-            losses, last_check = losses[-30:], counters.elapsed_s
         if checked or counters.elapsed_s - last_save > 60 * config.checkpoint_minutes:
+            recent = losses[-RECENT:]
+            row = {**asdict(counters), "loss": round(sum(recent) / max(len(recent), 1), 4), "scores": dict(scores)}
+            if checked:
+                row |= _validation(learner, packer, config)
+                last_check = counters.elapsed_s
+            curve.append(row)
+            log(json.dumps(row))
             state = {**asdict(counters), "scores": scores, "config": asdict(config), "log": curve}
             save_checkpoint(checkpoint, learner, optimizer, state)
             last_save = counters.elapsed_s
@@ -240,5 +243,5 @@ def _line(counters: Counters, losses: list[float], scores: dict[str, float]) -> 
     shown = " ".join(f"{k}={v:.2f}" for k, v in sorted(scores.items()))
     return (
         f"step {counters.step} · {counters.elapsed_s / 60:.1f} min · cpu {counters.cpu_s / 60:.1f} min · "
-        f"answers {counters.answers} · loss {sum(losses[-30:]) / len(losses[-30:]):.3f} · {shown}"
+        f"answers {counters.answers} · loss {sum(losses[-RECENT:]) / len(losses[-RECENT:]):.3f} · {shown}"
     )
