@@ -1,9 +1,11 @@
-# Every command of the project. `make run` and `make test` do all set-up themselves, on a machine with Python 3.11 and make.
+# Every command of the project. `make run` and `make test` do all set-up themselves, on a machine with Python 3.11, 3.12 or
+# 3.13 and make.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
 PORT ?= 8501
+PYTHONS ?= python3.13 python3.12 python3.11 python3 python# the first that will do makes .venv; PYTHONS=python3.11 chooses
 PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
 # two files at a time; the tests of one file stay together, since they share servers and models
@@ -75,17 +77,17 @@ setup: .venv/runtime.done
 dev: .venv/dev.done
 
 .venv/bin/python:
-	@for p in python3.11 python3 python; do \
-	  if $$p -c 'import sys, ensurepip, venv; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then \
+	@for p in $(PYTHONS); do \
+	  if $$p -c 'import sys, ensurepip, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then \
 	    echo "creating .venv with $$($$p --version) …"; $$p -m venv --clear .venv && exit 0; \
 	  fi; \
 	done; \
-	echo "Strata needs Python 3.11 with venv: install it (Debian: apt-get install python3.11 python3.11-venv) and run make again." >&2; \
+	echo "Strata needs Python 3.11, 3.12 or 3.13 with venv: install one (Debian: apt-get install python3 python3-venv) and run make again." >&2; \
 	exit 1
 
-.venv/runtime.done: requirements.txt requirements-viewer.txt .venv/bin/python
-	@echo "installing what Strata needs into .venv (once; a few minutes) …"
-	@$(PIP) install -r requirements.txt
+.venv/runtime.done: pyproject.toml requirements-viewer.txt requirements-models.txt .venv/bin/python
+	@echo "installing Strata and what it needs into .venv (once; a few minutes) …"
+	@$(PIP) install -e .
 	@touch $@
 
 .venv/dev.done: requirements-dev.txt requirements-ray.txt requirements-report.txt .venv/runtime.done

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from core.errors import StoreError
 
 if TYPE_CHECKING:
-    from core.runs.records import RunRecord
+    from core.records.runs import RunRecord
 
 RUN = "run\t"
 RUN_1 = "run:"  # of schema 1: the hash alone

@@ -15,8 +15,8 @@ from core.errors import StoreError, StrataError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from core.data.items import ItemSet
-    from core.runs.records import RunRecord
+    from core.records.items import ItemSet
+    from core.records.runs import RunRecord
 
 FORMAT = "2"
 READABLE = ("1", FORMAT)
@@ -64,8 +64,8 @@ def load_recorded(path: Path, foreign: bool = False) -> tuple[list["RunRecord"],
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from core.data.items import ItemSet
-    from core.runs.records import RunRecord
+    from core.records.items import ItemSet
+    from core.records.runs import RunRecord
 
     path = Path(path)
     try:

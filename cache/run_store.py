@@ -22,9 +22,9 @@ from cache.parquet import load_recorded, write_runs
 from core.errors import StoreError
 
 if TYPE_CHECKING:
-    from core.data.items import ItemSet
-    from core.runs.records import RunRecord
-    from core.runs.references import ReferenceScore
+    from core.records.items import ItemSet
+    from core.records.references import ReferenceScore
+    from core.records.runs import RunRecord
 
 __all__ = ["RunStore", "load_recorded", "store_state"]
 
@@ -83,6 +83,9 @@ class RunStore:
                 f"the run store {self.path} has schema {found}, this version of Strata writes {SCHEMA_VERSION}: update "
                 "Strata, or export the runs with the version that wrote them and import them here"
             )
+
+    def __repr__(self) -> str:
+        return f"RunStore({str(self.path)!r})"
 
     # -------------------------------------------------------------------------------------------- records
 
@@ -168,7 +171,7 @@ class RunStore:
                 self._cache.set(REFERENCE + reference.key, reference.to_dict())
 
     def references(self) -> list["ReferenceScore"]:
-        from core.runs.references import ReferenceScore
+        from core.records.references import ReferenceScore
 
         values = (self._get(key) for key in self._keys(REFERENCE))
         found = [ReferenceScore.from_dict(v) for v in values if v is not None]
@@ -220,7 +223,7 @@ class RunStore:
         return [self._cache.disk.get(key, raw) for key, raw in rows]
 
     def _record(self, key: str, answers: bool = False) -> "RunRecord | None":
-        from core.runs.records import RunRecord
+        from core.records.runs import RunRecord
 
         value = self._get(key)
         if value is None:
@@ -245,7 +248,7 @@ class RunStore:
         A kill on the way loses nothing: the new rows are committed before the old ones go and the version is written
         last, so the next opening goes on from there. Two processes may do it at once: records merge.
         """
-        from core.runs.records import RunRecord
+        from core.records.runs import RunRecord
 
         keys = self._keys(RUN_1)
         for start in range(0, len(keys), BATCH):
@@ -258,7 +261,7 @@ class RunStore:
             self._cache.set(SCHEMA, SCHEMA_VERSION)
 
     def _items(self, value: Any) -> "ItemSet":
-        from core.data.items import ItemSet
+        from core.records.items import ItemSet
 
         try:
             return ItemSet.from_dict(value)

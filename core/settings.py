@@ -2,7 +2,7 @@
 
 STRATA_HOME       the user's folder; by default ~/.cache/strata
 STRATA_RECORDED   runs and answers that ship with the project; read only
-STRATA_DATASETS   mirrors of benchmarks, for machines without network (core/data/benchmarks/sources.py)
+STRATA_DATASETS   mirrors of benchmarks, for machines without network (core/benchmarks/sources.py)
 STRATA_REPLAY=1   show recorded runs and answers only, even where a model could run
 STRATA_DEMO=1     a public instance (core/limits.py); the default on Hugging Face Spaces
 """
@@ -62,6 +62,14 @@ def on(variable: str, otherwise: bool = False) -> bool:
     """Is a switch in the environment on? Empty, 0, false, no and off are not."""
     value = os.environ.get(variable)
     return otherwise if value is None else value.strip().lower() not in ("", "0", "false", "no", "off")
+
+
+def shown(path: Path) -> str:
+    """A path as pages and messages show it: from the project's folder or from the home, so that it tells no secrets."""
+    for base, prefix in ((ROOT, ""), (Path.home(), "~/")):
+        if path.is_relative_to(base):
+            return prefix + path.relative_to(base).as_posix()
+    return str(path)
 
 
 def replay() -> bool:

@@ -18,10 +18,10 @@ from dashboard import services
 def ready(_request: Request) -> JSONResponse:
     """What the engine is doing; `engine` is null where only recorded runs are shown. 503: no further question fits."""
     mode = "replay" if settings.replay() else "demo" if settings.demo() else "live"
-    if not services.live():
+    if not services.models.live():
         return JSONResponse({"status": "ready", "mode": mode, "engine": None})
     workers = sum(t.name == "strata-engine" for t in threading.enumerate())
-    engine = {**services.engine().status(), "workers": workers}
+    engine = {**services.models.engine().status(), "workers": workers}
     busy = engine["waiting"] >= engine["queue"]
     return JSONResponse({"status": "busy" if busy else "ready", "mode": mode, "engine": engine}, 503 if busy else 200)
 

@@ -8,7 +8,7 @@ import altair as alt
 import pyarrow as pa
 import streamlit as st
 
-from dashboard.figures import INK
+from core.charts.style import INK, Drawn
 
 READABLE = {"labelColor": INK.to_dict(), "titleColor": INK.to_dict()}  # Streamlit's own grey is 3.7:1 on white
 
@@ -25,7 +25,7 @@ def trust_charts() -> None:
 
 
 @st.cache_data(max_entries=256, show_spinner=False, hash_funcs={FunctionType: lambda f: (f.__module__, f.__qualname__)})
-def drawn(build: Callable[..., alt.Chart | alt.LayerChart], *args: Any, **named: Any) -> dict[str, Any]:
+def drawn(build: Callable[..., Drawn], *args: Any, **named: Any) -> dict[str, Any]:
     """What `build` draws of these arguments, as a Vega-Lite specification with its tables in Arrow's stream format.
 
     Everything that changes the chart is an argument, and each is part of the key by its content.
@@ -41,4 +41,4 @@ def _arrow(rows: list[dict[str, Any]]) -> bytes:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as stream:
         stream.write_table(table)
-    return sink.getvalue().to_pybytes()
+    return bytes(sink.getvalue())

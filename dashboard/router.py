@@ -3,57 +3,40 @@
 import streamlit as st
 
 from core import settings
-from dashboard import charts
+from dashboard import charts, services
+
+PAGES = (  # the first one opens at /; icon and help of each
+    ("overview", "layers", "What Strata shows, the regime chart of the current model, and a tour in four steps."),
+    ("similarity", "grid_on", "How little each decoder layer changes its input, by domain, task and token kind."),
+    (
+        "prune",
+        "content_cut",
+        "Which layers a budget removes under up to four criteria, what it saves and what it scores.",
+    ),
+    ("compare", "compare", "The full model beside pruned ones, answering the same question at the same time."),
+    (
+        "benchmarks",
+        "monitoring",
+        "Score against budget with intervals, paired tests, regimes and the items that flipped.",
+    ),
+    ("runs", "database", "What is recorded, what you measured, sweeps, import and export."),
+)
 
 charts.trust_charts()
+services.scores.fresh()  # the one look at the stored runs of this rerun
 st.set_page_config(page_title="Strata", page_icon=str(settings.ASSETS / "logo.svg"), layout="wide")
 st.logo(str(settings.ASSETS / "logo.svg"), size="medium")
-
-page = st.navigation(
+st.navigation(
     [
         st.Page(
-            "views/overview.py",
-            title="Overview",
-            icon=":material/layers:",
-            default=True,
-            help="What Strata shows, the regime chart of the current model, and a tour in four steps.",
-        ),
-        st.Page(
-            "views/similarity.py",
-            title="Similarity",
-            icon=":material/grid_on:",
-            url_path="similarity",
-            help="How little each decoder layer changes its input, by domain, task and token kind.",
-        ),
-        st.Page(
-            "views/prune.py",
-            title="Prune",
-            icon=":material/content_cut:",
-            url_path="prune",
-            help="Which layers a budget removes under up to four criteria, what it saves and what it scores.",
-        ),
-        st.Page(
-            "views/compare.py",
-            title="Compare",
-            icon=":material/compare:",
-            url_path="compare",
-            help="The full model beside pruned ones, answering the same question at the same time.",
-        ),
-        st.Page(
-            "views/benchmarks.py",
-            title="Benchmarks",
-            icon=":material/monitoring:",
-            url_path="benchmarks",
-            help="Score against budget with intervals, paired tests, regimes and the items that flipped.",
-        ),
-        st.Page(
-            "views/runs.py",
-            title="Runs",
-            icon=":material/database:",
-            url_path="runs",
-            help="What is recorded, what you measured, sweeps, import and export.",
-        ),
+            f"views/{name}/page.py",
+            title=name.capitalize(),
+            icon=f":material/{icon}:",
+            url_path=name,
+            default=name == "overview",
+            help=text,
+        )
+        for name, icon, text in PAGES
     ],
     position="top",
-)
-page.run()
+).run()

@@ -14,7 +14,7 @@ from datasets import Features, Image, List, Value
 from PIL import Image as Pillow
 from PIL import ImageDraw
 
-from core.data.benchmarks import get_benchmark
+from core.benchmarks import get_benchmark
 
 TEXT, TEXTS, PICTURE = Value("string"), List(Value("string")), Image()
 COLOURS = ("red", "blue", "green", "black", "orange", "purple", "brown", "gray")

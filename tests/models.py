@@ -4,7 +4,8 @@ from functools import lru_cache
 
 import torch
 
-from core.data.samples import Sample, draw_samples
+from core.records.samples import Sample
+from core.scenes.samples import draw_samples
 from core.vlm.loading import VLM, describe
 from core.vlm.tiny.model import build_model, build_processor, build_tokenizer
 

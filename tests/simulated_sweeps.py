@@ -25,7 +25,7 @@ from scipy.stats import rankdata
 from core.errors import CalibrationError, PlanError
 from core.pruning.atlas import SimilarityAtlas
 from core.pruning.criteria import build_plan, list_criteria
-from core.pruning.plan import PruningPlan
+from core.records.plan import PruningPlan
 from tests.atlases import make_atlas
 
 Array = NDArray[np.float64]

@@ -13,7 +13,7 @@ import torch
 from tokenizers.pre_tokenizers import ByteLevel
 from transformers import CLIPVisionConfig, CLIPVisionModel, LlamaConfig, LlamaForCausalLM
 
-from core.data.scenes import SIZE
+from core.scenes.scenes import SIZE
 from core.vlm.smol.eyes import Eyes, save_eyes
 from core.vlm.smol.learner import Learner
 from core.vlm.smol.model import UNUSED

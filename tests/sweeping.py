@@ -13,12 +13,12 @@ import numpy as np
 import pandas as pd
 
 from cache import RunStore
-from core.data.items import BenchmarkItem, ItemSet
-from core.data.samples import Sample
+from core.measure.sweep import Benchmark, run_sweep, sweep_plans
 from core.pruning.atlas import TOKEN_KINDS, CalibrationSample, SimilarityAtlas
-from core.pruning.plan import ModelSpec, PruningPlan
-from core.runs.records import RunRecord, outcomes_frame
-from core.runs.sweep import Benchmark, run_sweep, sweep_plans
+from core.records.items import BenchmarkItem, ItemSet
+from core.records.plan import ModelSpec, PruningPlan
+from core.records.runs import RunRecord, outcomes_frame
+from core.records.samples import Sample
 
 N_LAYERS = 8
 SPEC = ModelSpec("tiny", "rev", "llava", N_LAYERS, (), 800, (100,) * N_LAYERS, "float32", "cpu")

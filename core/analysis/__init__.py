@@ -1,11 +1,10 @@
 """What measurements mean: intervals and tests, and the regimes of pruning. Nothing here knows torch."""
 
-from core.analysis.comparisons import domain_aware_comparisons, matching_criterion, pairwise
+from core.analysis.comparisons import matching_criterion, pairwise
 from core.analysis.regime_map import BudgetRegime, RegimeMap
 from core.analysis.regimes import chance_score, detect_regimes
 from core.analysis.statistics import (
     Interval,
-    bootstrap_interval,
     holm,
     mcnemar_exact,
     paired_bootstrap,
@@ -17,10 +16,8 @@ __all__ = [
     "BudgetRegime",
     "Interval",
     "RegimeMap",
-    "bootstrap_interval",
     "chance_score",
     "detect_regimes",
-    "domain_aware_comparisons",
     "holm",
     "matching_criterion",
     "mcnemar_exact",

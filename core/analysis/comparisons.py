@@ -1,20 +1,26 @@
 """Paired comparisons of plans on the same items: which is better, by how much, and whether that can be told.
 
-Tables in, tables out; differences are of scores (0.05 = 5 points).
+Tables in, tables out; differences are of scores (0.05 = 5 points): the mean over benchmarks, each weighing the same,
+with intervals and tests stratified by benchmark.
 """
 
 import itertools
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
 
-from core.analysis.regime_map import low_budgets
-from core.analysis.statistics import holm, mcnemar_exact, paired_bootstrap
+from core.analysis.statistics import (
+    disagreements,
+    effective_n,
+    holm,
+    paired_bootstrap,
+    paired_test,
+    smallest_detectable_difference,
+)
 
 FULL = "full"  # how the unpruned model is named
-MEDIAN_RANDOM = "random (median)"
-COMPARED = ["a", "b", "n", "score_a", "score_b", "difference", "low", "high", "a_only", "b_only", "p"]
+COMPARED = ["a", "b", "n", "score_a", "score_b", "difference", "low", "high", "a_only", "b_only", "p", "visible"]
 
 
 def matching_criterion(domain: str) -> str:
@@ -40,54 +46,17 @@ def plan_answers(outcomes: pd.DataFrame, criteria: Iterable[str], n_drop: int, d
 def pairwise(outcomes: pd.DataFrame, criteria: Iterable[str], n_drop: int, domain: str) -> pd.DataFrame:
     """Each pair of criteria at one budget: paired bootstrap interval and exact McNemar test, the surest first.
 
+    Of several benchmarks, items count that both plans answered, and the test is `paired_test`.
+
     Returns:
         Columns a, b, n (shared items), score_a, score_b, difference (a - b) with its 95 % interval low, high, a_only,
-        b_only (items that only one gets right), p, and p_holm, adjusted over all pairs of the table.
+        b_only (items that only one gets right), p, visible (the smallest difference that these items could show, given
+        on how many of them the two disagree), and p_holm, adjusted over all pairs of the table.
     """
     answers = plan_answers(outcomes, criteria, n_drop, domain)
     rows = [compared(a, x, b, y) for (a, x), (b, y) in itertools.combinations(answers.items(), 2)]
     table = pd.DataFrame([r for r in rows if r["n"]], columns=COMPARED)
     return table.assign(p_holm=holm(table.p.to_numpy(float))).sort_values("p", ignore_index=True)
-
-
-def domain_aware_comparisons(
-    outcomes: pd.DataFrame, domain: str, budgets: Collection[int] | None = None
-) -> pd.DataFrame:
-    """The domain's own criterion against every other criterion, and against the median random plan.
-
-    Args:
-        outcomes: as `outcomes_frame` makes it.
-        budgets: the low ones of those measured by default (`low_budgets`).
-    Returns:
-        The columns of `pairwise`, n_drop, plan_b, and same_plan: whether both chose the same layers, where there is
-        nothing to test. p_holm is adjusted over the other plans of the table; criteria that chose the same one share a
-        test.
-    """
-    rows = outcomes[(outcomes.domain == domain) & (outcomes.n_drop > 0)]
-    own = matching_criterion(domain)
-    found = []
-    for n_drop in low_budgets(rows.n_drop.unique()) if budgets is None else sorted(budgets):
-        here = rows[rows.n_drop == n_drop]
-        answers = plan_answers(here, here.criterion.unique(), n_drop, domain)
-        if (mine := answers.pop(own, None)) is None:
-            continue
-        if answers.pop("random", None) is not None:
-            answers[MEDIAN_RANDOM] = median_plan(here[here.criterion == "random"])
-        for name, other in answers.items():
-            row = compared(own, mine, name, other)
-            plan_a, plan_b = mine.plan_id.iloc[0], other.plan_id.iloc[0]
-            found += [{"n_drop": n_drop, **row, "plan_b": plan_b, "same_plan": plan_a == plan_b}] if row["n"] else []
-    table = pd.DataFrame(found, columns=["n_drop", *COMPARED, "plan_b", "same_plan"])
-    tests = table[~table.same_plan.astype(bool)].drop_duplicates(["n_drop", "plan_b"])
-    adjusted = dict(zip(zip(tests.n_drop, tests.plan_b, strict=True), holm(tests.p.to_numpy(float)), strict=True))
-    return table.assign(p_holm=[adjusted.get(k, 1.0) for k in zip(table.n_drop, table.plan_b, strict=True)])
-
-
-def median_plan(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows, by item, of the plan with the median score (of two middle ones the lower)."""
-    scores = rows.groupby("plan_id").correct.mean().reset_index().sort_values(["correct", "plan_id"])
-    chosen: pd.DataFrame = rows[rows.plan_id == scores.plan_id.iloc[(len(scores) - 1) // 2]]
-    return _by_item(chosen)
 
 
 def _largest_plan(rows: pd.DataFrame) -> str:
@@ -104,8 +73,12 @@ def compared(a: str, x: pd.DataFrame, b: str, y: pd.DataFrame) -> dict[str, obje
     """One row of `COMPARED`: plans named a and b with their rows by item; n is 0 where they share none."""
     shared = x.index.intersection(y.index)
     left, right = x.correct[shared].to_numpy(bool), y.correct[shared].to_numpy(bool)
-    only = int((left & ~right).sum()), int((right & ~left).sum())
-    gap = paired_bootstrap(left, right)
-    scores = (float(v.mean()) if len(shared) else np.nan for v in (left, right))
-    values = (a, b, len(shared), *scores, gap.value, gap.low, gap.high, *only, mcnemar_exact(*only))
+    strata = shared.get_level_values("benchmark") if "benchmark" in shared.names else np.zeros(len(shared))
+    cells = disagreements(left, right, strata)
+    gap = paired_bootstrap(left, right, strata)
+    scores = (float(pd.Series(v).groupby(np.asarray(strata)).mean().mean()) for v in (left, right))
+    only = (sum(c[0] for c in cells), sum(c[1] for c in cells))
+    differ = float(np.mean([(a_only + b_only) / n for a_only, b_only, n in cells])) if cells else np.nan
+    visible = smallest_detectable_difference(effective_n([n for *_, n in cells]), differ)
+    values = (a, b, len(shared), *scores, gap.value, gap.low, gap.high, *only, paired_test(cells), visible)
     return dict(zip(COMPARED, values, strict=True))

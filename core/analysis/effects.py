@@ -3,6 +3,7 @@
 Pure numpy (a few scipy calls); what the effects mean is decided in regimes.py.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,20 +45,27 @@ class Draws:
         return Interval(self.value, *percentile_limits(self.draws, level)) if self.defined else UNDEFINED
 
 
-def resampled_scores(correct: NDArray[np.bool_], n_boot: int, seed: int) -> Array:
-    """(B, P) scores of the plans on resampled items; the same seed draws the same items, whatever the plans.
+Strata = Sequence[NDArray[np.bool_]]  # of each benchmark (P, I): outcomes of the same plans on its items
 
-    Args:
-        correct: (P, I) outcomes.
-    """
-    right, n_items = correct.T.astype(np.float32), correct.shape[1]  # exact: counts stay far below 2^24
-    if not n_items:
-        return np.full((n_boot, len(correct)), np.nan)
+
+def plan_scores(strata: Strata) -> Array:
+    """(P,) scores of the plans: the mean over benchmarks; NaN where there is no item."""
+    return np.asarray(np.mean([x.mean(1) if x.shape[1] else np.full(len(x), np.nan) for x in strata], axis=0))
+
+
+def resampled_scores(strata: Strata, n_boot: int, seed: int) -> Array:
+    """(B, P) scores on items resampled within each benchmark; a seed draws the same items, whatever the plans."""
     rng = np.random.default_rng([seed, 0])
     sizes = [min(BLOCK, n_boot - start) for start in range(0, n_boot, BLOCK)]
-    counts = [resample_counts(rng, n_items, size).astype(np.float32) @ right for size in sizes]
-    # divided last, so that equal counts stay ties
-    return np.asarray(np.concatenate(counts).astype(np.float64) / n_items)
+    total = np.zeros((n_boot, len(strata[0])))
+    for correct in strata:
+        right, n_items = correct.T.astype(np.float32), correct.shape[1]  # exact: counts stay far below 2^24
+        if not n_items:
+            return np.full_like(total, np.nan)
+        counts = [resample_counts(rng, n_items, size).astype(np.float32) @ right for size in sizes]
+        # divided last, so that equal counts stay ties
+        total += np.concatenate(counts).astype(np.float64) / n_items
+    return total / len(strata)
 
 
 def rank_and_structure(
@@ -108,30 +116,33 @@ def advantage(
     return Draws.centred(float(aware - np.median(random)), draws), as_good
 
 
-def spread(correct: NDArray[np.bool_], level: float = LEVEL) -> Interval:
+def spread(strata: Strata, level: float = LEVEL) -> Interval:
     """Standard deviation between plans' true scores: the observed one minus what sampling noise explains.
 
     Two-way analysis of variance on the same items (for right or wrong, Cochran's Q): Q = (C - 1) MS_plans / MS_residual
     is noncentral chi-squared, its noncentrality is the spread, and its distribution is inverted for the interval. The
-    lower limit is 0 exactly where Cochran's test does not reject.
+    lower limit is 0 exactly where Cochran's test does not reject. Over several benchmarks the noise of a score is
+    that of a mean of independent means.
 
     Args:
-        correct: (C, I) outcomes of distinct plans, one or more per criterion.
+        strata: outcomes of distinct plans, one or more per criterion.
     """
     from scipy.optimize import brentq
     from scipy.special import chdtr, chndtr  # chi2.cdf and ncx2.cdf without their checks, twenty times faster
 
-    n_plans, n_items = correct.shape
-    if n_plans < 2 or n_items < 2:
+    n_plans = len(strata[0])
+    if n_plans < 2 or min(x.shape[1] for x in strata) < 2:
         return UNDEFINED
-    x = correct.astype(np.float64)
-    residual = x - x.mean(0) - x.mean(1, keepdims=True) + x.mean()
-    noise = (residual**2).sum() / ((n_plans - 1) * (n_items - 1))  # variance of one outcome
+    scores, noise = plan_scores(strata), 0.0  # noise: variance of a plan's score
+    for correct in strata:
+        x, n_items = correct.astype(np.float64), correct.shape[1]
+        residual = x - x.mean(0) - x.mean(1, keepdims=True) + x.mean()
+        noise += (residual**2).sum() / ((n_plans - 1) * (n_items - 1)) / n_items / len(strata) ** 2
     if noise == 0:  # the plans agree on every item, or differ on all of them alike
-        value = float(x.mean(1).std(ddof=1))
+        value = float(scores.std(ddof=1))
         return Interval(value, value, value)
     df = n_plans - 1
-    q = float(n_items * x.mean(1).var(ddof=1) * df / noise)
+    q = float(scores.var(ddof=1) * df / noise)
 
     def noncentrality(q: float, share: float) -> float:
         if chdtr(df, q) <= share:
@@ -141,21 +152,17 @@ def spread(correct: NDArray[np.bool_], level: float = LEVEL) -> Interval:
     tail = (1 - level) / 2
     # The upper limit is that of a typical flat table at least: plans that agree by luck do not make the test sharper.
     low, high = noncentrality(q, 1 - tail), noncentrality(max(q, df), tail)
-    value, low, high = (float(np.sqrt(nc * noise / (n_items * df))) for nc in (max(q - df, 0.0), low, high))
+    value, low, high = (float(np.sqrt(nc * noise / df)) for nc in (max(q - df, 0.0), low, high))
     return Interval(value, min(low, value), max(high, value))
 
 
-def disagreement(correct: NDArray[np.bool_]) -> float:
-    """Share of items that exactly one of two plans gets right, over all pairs of plans; NaN without a pair.
-
-    Args:
-        correct: (P, I) outcomes.
-    """
-    n_plans, n_items = correct.shape
-    if n_plans < 2 or not n_items:
+def disagreement(strata: Strata) -> float:
+    """Share of items that exactly one of two plans gets right, over all pairs of plans; NaN without a pair."""
+    n_plans = len(strata[0])
+    if n_plans < 2 or not all(x.shape[1] for x in strata):
         return float("nan")
-    right = correct.sum(0).astype(np.float64)
-    return float((right * (n_plans - right)).mean() * 2 / (n_plans * (n_plans - 1)))
+    right = [x.sum(0).astype(np.float64) for x in strata]
+    return float(np.mean([(r * (n_plans - r)).mean() for r in right]) * 2 / (n_plans * (n_plans - 1)))
 
 
 def _ranks(values: Array) -> Array:

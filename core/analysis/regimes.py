@@ -32,12 +32,20 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.analysis.comparisons import matching_criterion
-from core.analysis.effects import Draws, advantage, disagreement, rank_and_structure, resampled_scores, spread
+from core.analysis.effects import (
+    Draws,
+    advantage,
+    disagreement,
+    plan_scores,
+    rank_and_structure,
+    resampled_scores,
+    spread,
+)
 from core.analysis.regime_map import CONVERGED, RANKING, STRUCTURE, UNDETERMINED, Boundary, BudgetRegime, RegimeMap
-from core.analysis.statistics import LEVEL, Interval, smallest_detectable_difference
-from core.data.items import ItemSet
+from core.analysis.statistics import LEVEL, Interval, effective_n, smallest_detectable_difference
 from core.errors import StoreError
 from core.pruning.criteria import list_criteria
+from core.records.items import ItemSet
 
 ENSEMBLE = "random"
 BEST_SHARE = 0.05  # the domain-aware plans must be in this best share of the ensemble
@@ -61,12 +69,12 @@ def detect_regimes(
 
     Args:
         outcomes: one row per plan and item of one domain, with columns plan_id, criterion, n_drop, longest_run,
-            similarity_dropped, item_id, correct, and optionally domain and benchmark (items of two benchmarks may have
-            the same id). Rows of the criterion "random" are the ensemble; plans that are no criterion's (`is_evidence`)
-            do not count.
+            similarity_dropped, item_id, correct, and optionally domain and benchmark: a score is then the mean over
+            benchmarks, and items are resampled within each. Rows of the criterion "random" are the ensemble; plans
+            that are no criterion's (`is_evidence`) do not count.
         domain_aware: criteria that rank by a domain's similarity; those of the group "domain-aware" and the
             "domain:<name>" ones by default.
-        floor: score of a model that knows nothing of the picture (`chance_score`).
+        floor: score of a model that knows nothing of the picture (`chance_score`; the mean over benchmarks).
     Raises:
         StoreError: a column is missing, or the table mixes domains.
     """
@@ -84,12 +92,10 @@ def detect_regimes(
     table = outcomes.loc[counted, list(columns)]
     for name in ("plan_id", "item_id", "criterion"):  # text to numbers once: at every budget it outlasts the tests
         table[name] = table[name].astype("category")
-    if "benchmark" in outcomes and outcomes.benchmark.nunique() > 1:
-        benchmark = outcomes.benchmark[counted].astype("category").cat.codes.astype(np.int64)
-        items = benchmark * len(table.item_id.cat.categories) + table.item_id.cat.codes
-        table["item_id"] = items.astype("category")
+    table["benchmark"] = outcomes.benchmark[counted].astype("category").cat.codes if "benchmark" in outcomes else 0
+    if table.benchmark.nunique() > 1:
         # Plans are compared on items that all have: a benchmark that few have come to would leave but these few.
-        plans = table.plan_id.cat.codes.groupby([table.n_drop, benchmark]).transform("nunique")
+        plans = table.plan_id.cat.codes.groupby([table.n_drop, table.benchmark]).transform("nunique")
         table = table[plans * 2 >= plans.groupby(table.n_drop).transform("max")]
     tests = [
         _test_budget(_table(table[table.n_drop == k]), k, set(domain_aware), own, floor, level, n_boot, seed)
@@ -127,7 +133,7 @@ def chance_score(items: ItemSet) -> float:
 class _Table:
     """The plans and items of one budget, complete: every plan that is left has every item that is left."""
 
-    correct: NDArray[np.bool_]  # (P, I), distinct plans
+    correct: list[NDArray[np.bool_]]  # of each benchmark (P, I), distinct plans
     criteria: list[set[str]]  # of each plan
     similarity: NDArray[np.float64]
     longest_run: NDArray[np.float64]
@@ -135,6 +141,9 @@ class _Table:
     def rows(self, names: Iterable[str]) -> NDArray[np.intp]:
         wanted = set(names)
         return np.array([i for i, c in enumerate(self.criteria) if c & wanted], dtype=np.intp)
+
+    def of(self, plans: NDArray[np.intp]) -> list[NDArray[np.bool_]]:
+        return [x[plans] for x in self.correct]
 
 
 @dataclass(frozen=True)
@@ -145,13 +154,17 @@ class _Test:
 
 def _table(rows: pd.DataFrame) -> _Table:
     plans, plan_ids = pd.factorize(rows.plan_id.cat.codes, sort=True)
-    items, item_ids = pd.factorize(rows.item_id.cat.codes, sort=True)
-    grid = np.full((len(plan_ids), len(item_ids)), -1, np.int8)
-    grid[plans, items] = rows.correct.to_numpy(bool)
+    grids = []
+    for benchmark in sorted(set(rows.benchmark.tolist())):
+        here = (rows.benchmark == benchmark).to_numpy()
+        items, item_ids = pd.factorize(rows.item_id.cat.codes[here], sort=True)
+        grid = np.full((len(plan_ids), len(item_ids)), -1, np.int8)
+        grid[plans[here], items] = rows.correct[here].to_numpy(bool)
+        grids.append(grid)
     # A run that was stopped early would cut the items down for all others: leave out what has less than half of them.
-    counts = (grid >= 0).sum(1)
-    kept = np.flatnonzero(counts * 2 >= counts.max())
-    shared = (grid[kept] >= 0).all(0)
+    counts = [(grid >= 0).sum(1) for grid in grids]
+    kept = np.flatnonzero(np.all([c * 2 >= c.max() for c in counts], axis=0))
+    correct = [grid[np.ix_(kept, np.flatnonzero((grid[kept] >= 0).all(0)))] == 1 for grid in grids]
     names = rows.criterion.cat.categories
     criteria: list[set[str]] = [set() for _ in plan_ids]
     for pair in np.unique(plans * len(names) + rows.criterion.cat.codes.to_numpy()):
@@ -159,7 +172,7 @@ def _table(rows: pd.DataFrame) -> _Table:
     # One plan may have been measured under two calibrations: its similarity is their mean.
     figures = rows.groupby(plans)[["similarity_dropped", "longest_run"]].mean().iloc[kept]
     return _Table(
-        grid[np.ix_(kept, np.flatnonzero(shared))] == 1,
+        correct,
         [criteria[plan] for plan in kept],
         figures.similarity_dropped.to_numpy(np.float64),
         figures.longest_run.to_numpy(np.float64),
@@ -176,8 +189,9 @@ def _test_budget(
     n_boot: int,
     seed: int,
 ) -> _Test:
-    n_items = table.correct.shape[1]
-    scores = table.correct.mean(1) if n_items else np.full(len(table.correct), math.nan)
+    sizes = [x.shape[1] for x in table.correct]
+    n_items, scored = sum(sizes), all(sizes)
+    scores = plan_scores(table.correct)
     ensemble = table.rows({ENSEMBLE})
     criteria = set().union(*table.criteria) - {ENSEMBLE}
     aware, rivals = table.rows(criteria & domain_aware), table.rows(criteria)
@@ -188,8 +202,8 @@ def _test_budget(
     )
     gain, as_good = advantage(scores, resampled, aware, ensemble)
     own_gain, _ = advantage(scores, resampled, table.rows(own), ensemble)
-    between = spread(table.correct[rivals], level)
-    at_floor = bool(n_items and np.quantile(scores, 0.95) <= floor + AT_FLOOR)
+    between = spread(table.of(rivals), level)
+    at_floor = bool(scored and np.quantile(scores, 0.95) <= floor + AT_FLOOR)
     rank_interval, structure_interval, gain_interval, own_interval = (
         d.interval(1 - (1 - level) / N_TESTS) for d in (rank, structure, gain, own_gain)
     )
@@ -208,6 +222,7 @@ def _test_budget(
     else:
         label = UNDETERMINED
 
+    visible = smallest_detectable_difference(effective_n(sizes) if scored else 0, disagreement(table.correct))
     evidence = {
         "n_items": n_items,
         "n_random": len(ensemble),
@@ -225,7 +240,7 @@ def _test_budget(
         "random_as_good": _number(as_good),
         "own_advantage": own_interval.to_dict(),
         "spread": between.to_dict(),
-        "detectable": _number(smallest_detectable_difference(n_items, disagreement(table.correct))),
+        "detectable": _number(visible),
     }
     leads = {
         RANKING: _stands(rank, rank_interval, structure) | (_clear(gain, gain_interval) & gains),

@@ -19,6 +19,7 @@ Array = NDArray[np.float64]
 
 LEVEL = 0.95
 N_BOOTSTRAP = 2000
+N_SIGN_FLIPS = 100_000
 
 
 @dataclass(frozen=True)
@@ -45,29 +46,60 @@ class Interval:
 UNDEFINED = Interval(math.nan, math.nan, math.nan)
 
 
-def wilson_interval(n_correct: int, n: int, level: float = LEVEL) -> tuple[float, float]:
+def wilson_interval(n_correct: float, n: int, level: float = LEVEL) -> tuple[float, float]:
     """Wilson's score interval of a share (Wilson 1927); (0, 1) when nothing was scored."""
     if n == 0:
         return 0.0, 1.0
-    z, p = _z(level), n_correct / n
-    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return max(0.0, centre - half), min(1.0, centre + half)
+    low, high = _wilson(np.array([n_correct / n]), np.array([n]), np.array([_z(level)]))
+    return float(low[0]), float(high[0])
 
 
-def bootstrap_interval(values: ArrayLike, level: float = LEVEL, n_boot: int = N_BOOTSTRAP, seed: int = 0) -> Interval:
-    """Mean of the values with its seeded percentile bootstrap interval."""
-    from scipy.stats import bootstrap
+def stratified_wilson(share: Array, n: Array, group: NDArray[np.intp], level: float = LEVEL) -> tuple[Array, Array]:
+    """Intervals of means of shares, each share weighing the same: Wilson's, stratified (Yan and Su 2010).
 
-    x = np.asarray(values, np.float64)
-    if x.size == 0:
-        return UNDEFINED
-    if x.size == 1:
-        return Interval(float(x[0]), float(x[0]), float(x[0]))
-    found = bootstrap(
-        (x,), np.mean, n_resamples=n_boot, confidence_level=level, method="percentile", rng=np.random.default_rng(seed)
-    ).confidence_interval
-    return Interval(float(x.mean()), float(found.low), float(found.high))
+    Each stratum's interval is taken at a smaller z, so that their mean has the wanted level. With one stratum a group
+    this is Wilson's interval.
+
+    Args:
+        share, n: (R,) share of right answers and items of each stratum.
+        group: (R,) to which of G means each stratum belongs, 0 to G - 1.
+    Returns:
+        Lower and upper limits, (G,) each.
+    """
+    z = np.full(len(n), _z(level))
+    variance = _centre(share, n, z)
+    variance = variance * (1 - variance) / (n + z * z)  # of the smoothed share: never 0
+    strata = np.bincount(group)
+    narrower = np.sqrt(np.bincount(group, variance)) / np.bincount(group, np.sqrt(variance))
+    low, high = _wilson(share, n, np.where(strata[group] > 1, z * narrower[group], z))
+    return np.bincount(group, low) / strata, np.bincount(group, high) / strata
+
+
+def _centre(share: Array, n: Array, z: Array) -> Array:
+    return np.asarray((share + z * z / (2 * n)) / (1 + z * z / n))
+
+
+def _wilson(share: Array, n: Array, z: Array) -> tuple[Array, Array]:
+    half = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    centre = _centre(share, n, z)
+    return np.maximum(0.0, centre - half), np.minimum(1.0, centre + half)
+
+
+def disagreements(a: ArrayLike, b: ArrayLike, strata: ArrayLike | None = None) -> list[tuple[int, int, int]]:
+    """Of each stratum: items that only a gets right, those that only b does, and all.
+
+    Args:
+        a, b: (n,) right or wrong, item by item.
+        strata: (n,) to which stratum (benchmark) each item belongs; one stratum unless given.
+    """
+    x, y = np.asarray(a, bool), np.asarray(b, bool)
+    if x.shape != y.shape:
+        raise ValueError(f"paired outcomes differ in shape: {x.shape} and {y.shape}")
+    _, codes = np.unique(np.zeros(len(x)) if strata is None else np.asarray(strata), return_inverse=True)
+    n = np.bincount(codes)
+    return list(
+        zip(*(np.bincount(codes, v, len(n)).astype(int).tolist() for v in (x & ~y, y & ~x)), n.tolist(), strict=True)
+    )
 
 
 def mcnemar_exact(a_only: int, b_only: int) -> float:
@@ -78,26 +110,52 @@ def mcnemar_exact(a_only: int, b_only: int) -> float:
     return float(binomtest(a_only, disagreements).pvalue) if disagreements else 1.0
 
 
-def paired_bootstrap(
-    a: ArrayLike, b: ArrayLike, level: float = LEVEL, n_boot: int = N_BOOTSTRAP, seed: int = 0
-) -> Interval:
-    """Score of a minus score of b on the same items, with the seeded percentile bootstrap interval over items.
+def paired_test(cells: Sequence[tuple[int, int, int]], n_draws: int = N_SIGN_FLIPS, seed: int = 0) -> float:
+    """Two-sided p-value of "two plans score the same" from `disagreements`; the mean difference is the statistic.
 
-    Resampling items moves only how many of them a alone, or b alone, gets right; those counts are drawn directly.
+    One stratum: exact McNemar. Several: the same null hypothesis (each disagreement falls to either side by a fair
+    coin), its distribution from seeded draws, since the exact one has as many values as the product of the counts.
+    """
+    if len(cells) < 2:
+        return mcnemar_exact(*cells[0][:2]) if cells else 1.0
+    rng, drawn = np.random.default_rng(seed), np.zeros(n_draws)
+    for a_only, b_only, n in cells:
+        drawn += (2.0 * rng.binomial(a_only + b_only, 0.5, n_draws) - (a_only + b_only)) / n
+    observed = abs(sum((a - b) / n for a, b, n in cells))
+    return float((1 + (np.abs(drawn) >= observed - 1e-12).sum()) / (1 + n_draws))
+
+
+def paired_bootstrap(
+    a: ArrayLike,
+    b: ArrayLike,
+    strata: ArrayLike | None = None,
+    level: float = LEVEL,
+    n_boot: int = N_BOOTSTRAP,
+    seed: int = 0,
+) -> Interval:
+    """Score of a minus score of b on the same items, the mean over strata, with its seeded percentile bootstrap.
+
+    Resampling the items of a stratum moves only how many of them a alone, or b alone, gets right; those counts are
+    drawn directly.
 
     Args:
-        a, b: (n,) right or wrong, item by item.
+        a, b, strata: as `disagreements` takes them.
     """
-    x, y = np.asarray(a, bool), np.asarray(b, bool)
-    if x.shape != y.shape:
-        raise ValueError(f"paired outcomes differ in shape: {x.shape} and {y.shape}")
-    n = len(x)
-    if n == 0:
+    cells = disagreements(a, b, strata)
+    if not cells:
         return UNDEFINED
-    a_only, b_only = int((x & ~y).sum()), int((y & ~x).sum())
-    shares = np.array([a_only, b_only, n - a_only - b_only]) / n
-    drawn = np.random.default_rng(seed).multinomial(n, shares, n_boot)
-    return Interval((a_only - b_only) / n, *percentile_limits((drawn[:, 0] - drawn[:, 1]) / n, level))
+    rng, value, draws = np.random.default_rng(seed), 0.0, np.zeros(n_boot)
+    for a_only, b_only, n in cells:
+        drawn = rng.multinomial(n, np.array([a_only, b_only, n - a_only - b_only]) / n, n_boot)
+        value += (a_only - b_only) / n
+        draws += (drawn[:, 0] - drawn[:, 1]) / n
+    return Interval(value / len(cells), *percentile_limits(draws / len(cells), level))
+
+
+def effective_n(sizes: ArrayLike) -> int:
+    """Items of one stratum whose mean would be as certain as the mean over strata of these sizes; n for one."""
+    n = np.asarray(sizes, np.float64)
+    return int(len(n) ** 2 / (1 / n).sum() + 1e-9) if len(n) else 0
 
 
 def holm(p_values: Sequence[float] | Array) -> Array:

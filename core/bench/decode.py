@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from core.bench.timing import Case, Row, run_case
-from core.data.samples import draw_samples
+from core.scenes.samples import draw_samples
 
 if TYPE_CHECKING:
-    from core.data.samples import Sample
-    from core.pruning.plan import PruningPlan
-    from core.runs.records import TokenEvent
+    from core.records.answers import TokenEvent
+    from core.records.plan import PruningPlan
+    from core.records.samples import Sample
     from core.vlm import VLM
 
 QUESTIONS, FORCED_TOKENS, MOST_TOKENS = 8, 64, 32
@@ -24,8 +24,8 @@ def bench(vlm: "VLM", rounds: int) -> Iterator[Row]:
     import torch
     from transformers import AutoModelForImageTextToText
 
-    from core.pruning.plan import PruningPlan
-    from core.runs.records import GenerationConfig
+    from core.records.answers import GenerationConfig
+    from core.records.plan import PruningPlan
     from core.vlm.encoding import encode_prompts
     from core.vlm.generation import stream_answer
     from core.vlm.prompt import prepare_prompt
@@ -106,7 +106,7 @@ def _asker(
     vlm: "VLM", samples: Sequence["Sample"], panes: Sequence["PruningPlan | None"], most: int
 ) -> Callable[..., list[tuple["TokenEvent", ...]]]:
     """A function that puts every question to all panes, in one request or one after another, and returns the tokens."""
-    from core.runs.records import GenerationConfig, PaneDone
+    from core.records.answers import GenerationConfig, PaneDone
     from core.vlm.engine import Engine
 
     engine, config = Engine(lambda _model_id: vlm), GenerationConfig(max_new_tokens=most, top=2)

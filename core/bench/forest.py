@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from core.bench.timing import Case, Row, run_case
-from core.data.samples import DOMAINS, draw_samples
+from core.scenes.samples import DOMAINS, draw_samples
 
 if TYPE_CHECKING:
-    from core.pruning.plan import PruningPlan
+    from core.records.plan import PruningPlan
     from core.vlm import VLM
     from core.vlm.encoding import Batch
 
@@ -67,11 +67,11 @@ def bench(vlm: "VLM", rounds: int) -> Iterator[Row]:
 
 def _plans_of_a_sweep(vlm: "VLM") -> "list[PruningPlan]":
     """Distinct plans: every criterion at every budget that leaves five layers, and few random ones, 150 if possible."""
-    from core.data.questions import domain_tasks
     from core.errors import CalibrationError
+    from core.library.finding import load_atlas
+    from core.measure.sweep import sweep_plans
     from core.pruning import list_criteria
-    from core.runs.library import load_atlas
-    from core.runs.sweep import sweep_plans
+    from core.scenes.questions import domain_tasks
     from core.vlm.similarity import compute_atlas
 
     try:
@@ -93,8 +93,8 @@ def _forest_bound(vlm: "VLM", plans: "Sequence[PruningPlan]", batches: "Sequence
     What is measured may exceed it: behind a plan's last layer most of the MLP's work is left out, which is not counted.
     """
     from core.pruning.cost import estimate_cost
-    from core.pruning.plan import PruningPlan
     from core.pruning.trie import trie_layers
+    from core.records.plan import PruningPlan
     from core.vlm.anatomy import compute_anatomy
 
     n_layers, nodes = vlm.spec.n_layers, trie_layers(plans)

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.bench.timing import Row, fitted_exponent
-from core.data.samples import DOMAINS, Sample, draw_samples
+from core.records.samples import Sample
+from core.scenes.samples import DOMAINS, draw_samples
 
 if TYPE_CHECKING:
-    from core.pruning.plan import PruningPlan
+    from core.records.plan import PruningPlan
     from core.vlm import VLM
 
 PLANS = (10, 100, 1_000)
@@ -161,7 +162,7 @@ def _by_domain(samples: Sequence[Sample]) -> dict[str, list[Sample]]:
 
 def _random_plans(vlm: "VLM", n: int) -> "list[PruningPlan]":
     """Up to n distinct plans at all budgets that leave five layers, in a random order."""
-    from core.pruning.plan import PruningPlan
+    from core.records.plan import PruningPlan
 
     rng, n_layers = random.Random(0), vlm.spec.n_layers
     free = range(max(1, len(vlm.spec.structural)), n_layers - 1)
@@ -175,8 +176,8 @@ def _random_plans(vlm: "VLM", n: int) -> "list[PruningPlan]":
 
 def _records(n_outcomes: int) -> "Iterator[Any]":
     """Made-up runs of up to 500 items each, outcomes by coin."""
-    from core.pruning.plan import ModelSpec, PruningPlan
-    from core.runs.records import RunRecord
+    from core.records.plan import ModelSpec, PruningPlan
+    from core.records.runs import RunRecord
 
     rng = random.Random(0)
     n_layers, items = 64, min(ITEMS, n_outcomes)

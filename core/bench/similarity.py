@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from core.bench.timing import Case, Row, run_case
-from core.data.samples import DOMAINS, draw_samples
+from core.scenes.samples import DOMAINS, draw_samples
 
 if TYPE_CHECKING:
     from core.vlm import VLM

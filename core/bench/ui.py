@@ -44,7 +44,7 @@ def bench(vlm: "VLM", rounds: int) -> Iterator[Row]:
 def _page_times(folder: Path, n_outcomes: int, rounds: int) -> dict[str, Row]:
     _write_recording(folder, n_outcomes)
     done = subprocess.run(
-        [sys.executable, "-m", "dashboard.rerun_times", str(rounds)],
+        [sys.executable, "-m", "dashboard.bench", str(rounds)],
         cwd=settings.ROOT,
         env={**os.environ, "STRATA_RECORDED": str(folder), "STRATA_HOME": str(folder / "home")},
         capture_output=True,
@@ -60,7 +60,7 @@ def _page_times(folder: Path, n_outcomes: int, rounds: int) -> dict[str, Row]:
 def _write_recording(folder: Path, n_outcomes: int) -> None:
     """A part of the shipped recording: as many runs and items of it as make up the outcomes."""
     from cache import RunStore, load_recorded
-    from core.runs.library import recorded_anatomy_path, recorded_atlas_path, recorded_runs_path
+    from core.library.finding import recorded_anatomy_path, recorded_atlas_path, recorded_runs_path
 
     folder.mkdir(parents=True)
     for path in (recorded_atlas_path("tiny"), recorded_anatomy_path("tiny")):

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from core.bench.timing import Case, Row, run_case
-from core.data.samples import draw_samples
+from core.scenes.samples import draw_samples
 
 if TYPE_CHECKING:
     from core.vlm import VLM

@@ -3,7 +3,7 @@
 from core.pruning.atlas import TOKEN_KINDS, CalibrationSample, GreedyOrder, SimilarityAtlas
 from core.pruning.cost import Cost, ModelAnatomy, estimate_cost, fits
 from core.pruning.criteria import Criterion, build_plan, get_criterion, list_criteria
-from core.pruning.plan import ModelSpec, PruningPlan, check_budget, parse_budget, protected_layers
+from core.records.plan import ModelSpec, PruningPlan, check_budget, parse_budget, protected_layers
 
 __all__ = [
     "TOKEN_KINDS",

@@ -32,7 +32,7 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class CalibrationSample:
-    """The part of a sample that an atlas remembers."""
+    """What an atlas keeps of a sample."""
 
     sample_id: str
     domain: str
@@ -42,13 +42,13 @@ class CalibrationSample:
 
 @dataclass(frozen=True)
 class GreedyOrder:
-    """The order in which greedy removal drops layers (core.runs.greedy); a part of it, if that was stopped.
+    """The order in which greedy removal drops layers (core.measure.greedy), or the first part of it after a stop.
 
     Attributes:
         layers: the first is dropped first.
-        losses: mean gold NLL (nats per token, each domain weighing the same) of the full model, then after each drop.
-        protected: the layers that it may not drop; another set of them would need another order.
-        data_hash: of the samples that the losses are of.
+        losses: mean gold NLL (nats per token, domains with equal weight) of the full model, then after each drop.
+        protected: the layers that it may not drop; the order depends on them.
+        data_hash: of the samples that the losses were measured on.
         n_samples: (domain, number of them).
     """
 
@@ -80,8 +80,8 @@ class SimilarityAtlas:
             cos(x_i[t], y_{i+n-1}[t]) on sample s. NaN where i + n > L or the sample has no such token.
         n_tokens: (S, K) tokens of each kind.
         structural: layers that no plan may drop.
-        greedy: the greedy drop order, if it was calibrated. It has samples of its own, so that `data_hash`, which names
-            what the similarities were measured on, does not depend on it.
+        greedy: the greedy drop order, if it was calibrated. It has samples of its own, on which `data_hash` does not
+            depend: that names the samples of the similarities.
     """
 
     model_id: str
@@ -101,6 +101,11 @@ class SimilarityAtlas:
             raise CalibrationError(
                 f"damaged atlas: values {self.values.shape} where {expected} is due; calibrate again"
             )
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{d} n={len(self.rows(d))}" for d in self.domains)
+        made = f"; {self.created}, {self.device}" if self.created else ""
+        return f"SimilarityAtlas({self.model_id!r} at {self.revision[:10]}, {self.n_layers} layers: {counts}{made})"
 
     # -------------------------------------------------------------------------------------------- what is in it
 
@@ -159,7 +164,7 @@ class SimilarityAtlas:
     # -------------------------------------------------------------------------------------------- what it says
 
     def mean(self, domain: str, task: str | None = None, kind: str = "all", length: int = 1) -> Array:
-        """(L - length + 1,) a domain's similarity: the mean over samples, each weighing the same."""
+        """(L - length + 1,) a domain's similarity: the mean over its samples, each with the same weight."""
         return np.asarray(np.nanmean(self.sample_values(domain, task, kind, length), axis=0))
 
     def interval(

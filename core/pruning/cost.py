@@ -2,15 +2,15 @@
 
 Arithmetic on a `ModelAnatomy`, which core.vlm.anatomy takes from a configuration. Nothing here knows torch.
 
-FLOPs are those of matrix products, 2·m·n·k each, attention scores and values included, as torch's FlopCounterMode
-counts them: every pair of tokens counts, also those that a causal mask hides.
+FLOPs are those of matrix products, 2·m·n·k each, attention included, as torch's FlopCounterMode counts them: every pair
+of tokens counts, even those that a causal mask hides.
 """
 
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from core.errors import PlanError
-from core.pruning.plan import PruningPlan
+from core.records.plan import PruningPlan
 
 HEADROOM = 1.2  # activations, logits and the allocator's slack, as a multiple of weights and cache
 
@@ -34,7 +34,7 @@ class ModelAnatomy:
         tokens_per_image: image tokens of one picture; 0 where they grow with its size.
         vision_flops_per_token, vision_flops_per_pair: per image token, and per pair of image tokens of one picture.
         decoder_flops_per_token: of the decoder outside its layers (rotary positions).
-        vision_counted: False if the vision tower could not be run without weights; its FLOPs are then 0, not known.
+        vision_counted: False if the vision tower could not be run without weights; its FLOPs are then unknown, not 0.
     """
 
     model_id: str
@@ -68,7 +68,7 @@ class ModelAnatomy:
 
 @dataclass(frozen=True)
 class Parts:
-    """One quantity, split by the part of the model that it belongs to. The decoder includes the embeddings."""
+    """One quantity by part of the model. The decoder includes the embeddings."""
 
     vision: int
     projector: int
@@ -129,9 +129,9 @@ def estimate_cost(
     """The cost of answering under a plan (None: the full model).
 
     Args:
-        prompt_tokens: tokens of text before the answer; the image's come on top.
+        prompt_tokens: tokens of text before the answer, not counting the image's.
         image_tokens: of one picture, as the decoder sees them.
-        new_tokens: length of the answer; at least one decoding step is always priced.
+        new_tokens: length of the answer; at least one decoding step is counted.
     Raises:
         PlanError: the plan is for another depth, or a number of tokens is negative.
     """

@@ -12,12 +12,12 @@ import numpy as np
 
 from core.errors import CalibrationError, PlanError, suggest
 from core.pruning.atlas import TOKEN_KINDS, Array, SimilarityAtlas
-from core.pruning.plan import PruningPlan, check_budget, protected_layers
+from core.records.plan import PruningPlan, check_budget, protected_layers
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a criterion may depend on beside the atlas."""
+    """What a criterion may depend on besides the atlas."""
 
     protected: frozenset[int]
     seed: int = 0
@@ -53,7 +53,7 @@ def list_criteria() -> list[Criterion]:
 def get_criterion(name: str) -> Criterion:
     """A criterion by name; "domain:<name>" ranks by one domain of the atlas, "spaced:<criterion>" spaces a ranking.
 
-    "search" and "search:<domain>" are names of measured plans: they are described, but no atlas can choose one.
+    "search" and "search:<domain>" name measured plans: they have a description, but cannot be computed from an atlas.
 
     Raises:
         PlanError: an unknown name, or a criterion to space that does not rank layers.
@@ -128,7 +128,7 @@ def ranked_layers(scores: Array, protected: frozenset[int]) -> list[int]:
     """Unprotected layers, most redundant first; ties go to the deeper layer.
 
     Raises:
-        CalibrationError: a score is NaN, since the calibration samples have no token of that kind.
+        CalibrationError: a score is NaN: the calibration samples have no token of that kind.
     """
     known = _known(scores)
     free = [i for i in range(len(known)) if i not in protected]
@@ -136,7 +136,7 @@ def ranked_layers(scores: Array, protected: frozenset[int]) -> list[int]:
 
 
 def _known(scores: Array) -> Array:
-    """The scores; NaN among them would be sorted anywhere."""
+    """The scores, refused if one is NaN, whose place in a sort is arbitrary."""
     if np.isnan(scores).any():
         raise CalibrationError("the atlas has no similarity of this token kind here: choose another token kind")
     return scores
@@ -147,7 +147,7 @@ def _free(atlas: SimilarityAtlas, options: Options) -> list[int]:
 
 
 def _pooled(atlas: SimilarityAtlas, kind: str, length: int) -> Array:
-    """Similarity of each span over all domains, each domain weighing the same."""
+    """Similarity of each span over all domains, each with the same weight."""
     return _known(np.asarray(np.mean([atlas.mean(d, None, kind, length) for d in atlas.domains], axis=0)))
 
 
@@ -187,7 +187,7 @@ def _domain_criterion(domain: str) -> Criterion:
 
 
 def spaced(base: Criterion) -> Criterion:
-    """A ranking kept from dropping long runs: the most similar layers of all that keep dropped runs shortest.
+    """A ranking that avoids long runs: the most similar layers among the sets whose longest dropped run is shortest.
 
     Raises:
         PlanError: the criterion does not rank layers.
@@ -222,7 +222,7 @@ def _search_criterion(name: str) -> Criterion:
 
 
 def best_spaced(scores: Array, n_drop: int, max_run: int, free: frozenset[int]) -> tuple[int, ...] | None:
-    """The n_drop free layers of the greatest total score with no more than max_run dropped in a row, exactly.
+    """The n_drop free layers with the highest total score and no more than max_run dropped in a row (exact).
 
     Dynamic programming over (layers dropped, length of the run that ends here); ties go to the deeper layers.
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from core.pruning.plan import PruningPlan
+from core.records.plan import PruningPlan
 
 Kept = tuple[int, ...]  # the layers of a plan, ascending
 T = TypeVar("T")
@@ -21,14 +21,14 @@ def shared_layers(kept: Sequence[Kept]) -> int:
 
 
 def walk(kept: Sequence[Kept], root: T, depth: int, step: Callable[[int, T, bool], T]) -> Iterator[tuple[T, list[int]]]:
-    """Depth first, every node made once: (value behind a plan's last layer, indices of the plans that end there).
+    """Depth first, each node once: (value after a plan's last layer, indices of the plans that end there).
 
-    A value is let go as soon as its last child is made, and the child that needs most comes last. So no more than
-    `held_values` of them wait, one for every two layers at most, where any order would hold one for each layer.
+    The deepest subtree is visited last and a value is released once its last child is made, so that at most
+    `held_values` are alive, one for every two layers, instead of one per layer.
 
     Args:
-        root: the value behind the first `depth` kept layers, which all plans share.
-        step: (layer, value before it, whether no plan goes on behind it) -> the value behind it.
+        root: the value after the first `depth` kept layers, which all plans share.
+        step: (layer, value before it, whether every plan ends there) -> the value after it.
     """
     pending = [(branch, root) for branch in _branches(kept, depth, range(len(kept)))]
     del root
@@ -42,19 +42,19 @@ def walk(kept: Sequence[Kept], root: T, depth: int, step: Callable[[int, T, bool
 
 
 def held_values(n_layers: int) -> int:
-    """Values that wait in a walk at most, whatever the plans; one that `step` makes and one handed out come on top."""
+    """The most values waiting in a walk, whatever the plans, besides the one `step` makes and the one yielded."""
     return n_layers // 2 + 1
 
 
 @dataclass(frozen=True)
 class _Branch:
-    """A node of the trie and what lies behind it.
+    """A node of the trie and its subtree.
 
     Attributes:
         layer: None where plans end.
         plans: indices of the plans that pass or end here.
-        branches: what follows, that which holds most first (a stack takes the last one first).
-        held: values held at a time while this branch is walked, its own included; the Strahler number of the branch.
+        branches: the children, the one that needs most memory first (a stack takes the last one first).
+        held: values alive at a time while this branch is walked, its own included: the branch's Strahler number.
     """
 
     layer: int | None

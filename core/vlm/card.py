@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import core
-from core.pruning.plan import PLAN_FILE, ModelSpec, PruningPlan
+from core.records.plan import PLAN_FILE, ModelSpec, PruningPlan
 
 HUB_ID = re.compile(r"^[\w.-]+/[\w.-]+$")
 LICENCE = re.compile(r"^[a-z0-9.+-]{1,64}$")  # the Hub's licence names
@@ -101,11 +101,11 @@ def _score_lines(scores: Mapping[str, Any]) -> list[str]:
     rows = {name: value if isinstance(value, Mapping) else {"score": value} for name, value in scores.items()}
     columns = list(dict.fromkeys(c for row in rows.values() for c in row))
     cells = [(name, *(_number(row.get(c, "")) for c in columns)) for name, row in rows.items()]
-    return ["## Scores", "", *_table(("benchmark", *map(str, columns)), cells), ""]
+    return ["## Scores", "", *_table(("measured on", *map(str, columns)), cells), ""]
 
 
 def _number(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else ", ".join(value) if isinstance(value, list) else str(value)
 
 
 def _table(headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import torch
 
-from core.data.samples import Sample
 from core.errors import PlanError
-from core.pruning.plan import PruningPlan
+from core.records.plan import PruningPlan
+from core.records.samples import Sample
 from core.vlm.encoding import encode_samples
 from core.vlm.loading import VLM
 from core.vlm.view import pruned_view

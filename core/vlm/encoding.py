@@ -13,8 +13,8 @@ from PIL import Image
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from core.data.samples import Sample
 from core.errors import SampleError
+from core.records.samples import Sample
 from core.vlm.loading import VLM, image_token_id
 
 MAX_QUESTION = 40_000  # characters; benchmarks ask with hints and options, and some with whole documents

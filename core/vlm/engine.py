@@ -21,12 +21,12 @@ from typing import Any
 
 from PIL import Image
 
-from core.data.samples import Sample
 from core.errors import BusyError, LimitError, StrataError
 from core.limits import Limits
 from core.log import log
-from core.pruning.plan import ModelSpec, PruningPlan
-from core.runs.records import GenerationConfig, PaneDone, TokenEvent
+from core.records.answers import GenerationConfig, PaneDone, TokenEvent
+from core.records.plan import ModelSpec, PruningPlan
+from core.records.samples import Sample
 from core.vlm.divergence import Divergence, compare_on_answer
 from core.vlm.generation import stream_answers
 from core.vlm.loading import VLM

@@ -22,9 +22,10 @@ import torch
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForImageTextToText
 
-from core.data.samples import Sample, draw_samples
 from core.errors import ExportError, PlanError
-from core.pruning.plan import PLAN_FILE, PruningPlan
+from core.records.plan import PLAN_FILE, PruningPlan
+from core.records.samples import Sample
+from core.scenes.samples import draw_samples
 from core.vlm.card import model_card, passport
 from core.vlm.encoding import encode_samples
 from core.vlm.loading import VLM, decoder_layers, describe
@@ -67,7 +68,7 @@ def export_plan(
     """Write the model without the plan's dropped layers to a new folder.
 
     Args:
-        scores: measured scores for the model card: benchmark -> number, or a mapping of its columns.
+        scores: measured scores for the model card (`RunView.passport`): name -> number, or a mapping of its columns.
         atlas_hash: of the calibration samples that the plan rests on.
         verify: reload the result and compare its logits with the view's before it gets its name. Needs a loaded model
             and memory for the pruned one beside it; without it, an outline (`load_outline`) is enough.

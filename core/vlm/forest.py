@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from core.data.samples import Sample
 from core.errors import PlanError
-from core.pruning.plan import PruningPlan
 from core.pruning.trie import Kept, shared_layers, walk
-from core.runs.records import ItemAnswer
+from core.records.answers import ItemAnswer
+from core.records.plan import PruningPlan
+from core.records.samples import Sample
 from core.vlm.encoding import Batch, end_token_ids
 from core.vlm.loading import VLM, decoder_layers
 from core.vlm.memory import HEAD_ROWS, fitting_batches, head_rows

@@ -7,12 +7,13 @@ from itertools import islice
 
 import numpy as np
 
-from core.data.samples import Sample
-from core.data.scoring import Gold, failure_kind, score_answer
 from core.errors import MemoryLimitError
-from core.pruning.plan import PruningPlan
 from core.pruning.trie import Kept
-from core.runs.records import GenerationConfig, ItemAnswer, PaneDone
+from core.records.answers import GenerationConfig, ItemAnswer, PaneDone
+from core.records.gold import Gold
+from core.records.plan import PruningPlan
+from core.records.samples import Sample
+from core.scoring.judging import failure_kind, score_answer
 from core.vlm.encoding import sample_batches
 from core.vlm.forest import PlanScores, check_plans, score_plans
 from core.vlm.generation import stream_answers
@@ -168,7 +169,7 @@ def score_samples(
     """Outcomes of every plan on every sample, as a benchmark asks for them: the scorer of sweeps.
 
     Args:
-        metric: of `core.data.scoring`.
+        metric: of `core.scoring.judging`.
         max_new_tokens: answers are written greedily, up to so many tokens, and judged by the metric; 0: exact match
             with the gold answer teacher-forced (`score_plans`), which needs no decoding.
         answer_batch: answers that are written at once (`answer_plans`).

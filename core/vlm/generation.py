@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from core.errors import PlanError
-from core.pruning.plan import PruningPlan
-from core.runs.records import Answer, GenerationConfig, PaneDone, TokenEvent
+from core.records.answers import Answer, GenerationConfig, PaneDone, TokenEvent
+from core.records.plan import PruningPlan
 from core.vlm.encoding import end_token_ids
 from core.vlm.in_step import InStep, cached_bytes, pays
 from core.vlm.loading import VLM, decoder_layers

@@ -19,7 +19,7 @@ from core.pruning.trie import Kept
 from core.vlm.loading import decoder_layers
 from core.vlm.prompt import Prompt, empty_cache, view_of
 
-# parameters; three panes were 1.34 times as fast in step at 3.5 million, 1.05 at 15 and 0.97 at 46 (ARCHITECTURE.md)
+# parameters; three panes were 1.34 times as fast in step at 3.5 million, 1.05 at 15 and 0.97 at 46 (docs/log.md)
 LARGE_LAYER = 16_000_000
 MANY_ROWS = 8  # from here on a row of such a product costs half of what it costs alone, or less
 

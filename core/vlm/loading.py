@@ -24,7 +24,7 @@ from transformers import AutoConfig, AutoModelForImageTextToText, GenerationMixi
 
 from core import settings
 from core.errors import ModelError
-from core.pruning.plan import ModelSpec
+from core.records.plan import ModelSpec
 from core.vlm.depth import check_separable
 from core.vlm.placement import BALANCED, choose_place, loaded_dtype
 from core.vlm.processing import load_processor
@@ -55,6 +55,11 @@ class VLM:
     processor: Any
     spec: ModelSpec
     folder: Path | None = None  # where the weights were read from; None for models built in memory
+
+    def __repr__(self) -> str:
+        s = self.spec
+        about = f"{s.family}, {s.n_layers} decoder layers, {s.n_parameters:,} parameters, {s.dtype} on {s.device}"
+        return f"VLM({s.model_id!r} at {s.revision[:10]}: {about})"
 
     @property
     def device(self) -> torch.device:

@@ -9,10 +9,10 @@ from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 from transformers import PreTrainedModel
 
-from core.data.samples import Sample
 from core.errors import MemoryLimitError
 from core.pruning.cost import HEADROOM
 from core.pruning.trie import held_values
+from core.records.samples import Sample
 from core.vlm.encoding import Batch, encode_samples, sample_batches
 from core.vlm.loading import VLM
 

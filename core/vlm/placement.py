@@ -10,7 +10,7 @@ import torch
 
 from core.errors import ExportError, ModelError
 from core.pruning.cost import HEADROOM
-from core.pruning.plan import ModelSpec
+from core.records.plan import ModelSpec
 from core.vlm.shards import read_shards
 
 BALANCED = "balanced"  # accelerate's name for layers spread over all GPUs and, behind them, the CPU

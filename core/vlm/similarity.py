@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from core.data.samples import Sample
 from core.errors import CalibrationError
 from core.pruning.atlas import TOKEN_KINDS, CalibrationSample, SimilarityAtlas
+from core.records.samples import Sample
 from core.vlm.encoding import Batch, encode_samples, sample_batches
 from core.vlm.loading import VLM, decoder_layers
 

@@ -10,17 +10,11 @@ from streamlit.testing.v1 import AppTest
 
 from core import settings
 from core.errors import StrataError
-from core.runs.records import Answer, TokenEvent
+from core.records.answers import Answer, PaneDone, TokenEvent
 from dashboard import services
 from tests.app.synthetic import SPEC, write_recording
 
 APP = str(settings.ROOT / "dashboard" / "router.py")
-
-
-@dataclass
-class Done:
-    pane: int
-    answer: Answer
 
 
 @dataclass
@@ -87,7 +81,7 @@ class FakeEngine:
             top5 = (("7", 0.9), ("8", 0.1))
             events = tuple(TokenEvent(pane, 10 + i, w, 0.1 * i, top5) for i, w in enumerate(words))
             answer = Answer(model_id, plan, question, "".join(words), len(words), 0.05, 20.0, "end", events)
-            script += [*events, Done(pane, answer)]
+            script += [*events, PaneDone(pane, answer)]
         self.tickets.append(FakeTicket(script))
         return self.tickets[-1]
 
@@ -117,9 +111,9 @@ def nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     """The model is live, and its engine is a fake one."""
     fake = FakeEngine()
-    monkeypatch.setattr(services, "engine", lambda: fake)
-    monkeypatch.setattr(services, "live", lambda model_id="tiny": True)
-    monkeypatch.setattr(services, "device", lambda: "CPU")
+    monkeypatch.setattr(services.models, "engine", lambda: fake)
+    monkeypatch.setattr(services.models, "live", lambda model_id="tiny": True)
+    monkeypatch.setattr(services.models, "device", lambda: "CPU")
     return fake
 
 
@@ -133,7 +127,7 @@ def open_page() -> Callable[..., AppTest]:
             at.query_params.update(query)
             return at.run()
         at.run()
-        at.switch_page(f"views/{name}.py")
+        at.switch_page(f"views/{name}/page.py")
         for key, value in query.items():
             at.query_params[key] = value
         return at.run()

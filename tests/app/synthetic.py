@@ -9,21 +9,21 @@ from pathlib import Path
 
 import numpy as np
 
-from core.data.items import BenchmarkItem, ItemSet
-from core.data.samples import Sample, data_hash, domain_tasks, draw_samples
 from core.pruning import (
     TOKEN_KINDS,
     CalibrationSample,
     GreedyOrder,
     ModelAnatomy,
-    ModelSpec,
-    PruningPlan,
     SimilarityAtlas,
     build_plan,
     list_criteria,
 )
 from core.pruning.cost import LayerAnatomy
-from core.runs.records import RunRecord
+from core.records.items import BenchmarkItem, ItemSet
+from core.records.plan import ModelSpec, PruningPlan
+from core.records.runs import RunRecord
+from core.records.samples import Sample, data_hash
+from core.scenes.samples import domain_tasks, draw_samples
 
 LAYERS = 16
 ITEMS = 40

@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
-from core.data.items import ItemSet
-from dashboard import results, services
+from core.analysis import tables
+from core.records.items import ItemSet
+from dashboard import services
 from tests.app.conftest import texts
 
 QUESTION = "<script>alert(1)</script> ![x](http://evil.example/x.png) $\\frac{1}{2}$ :material/home: " + "w" * 300
@@ -36,8 +37,8 @@ def test_shows_scores_flips_pairs_regimes_and_costs(recorded, engine, open_page)
 
 def test_flipped_items_open_in_compare_with_their_plan(recorded, engine, open_page):
     at = open_page("benchmarks", budget="6", curves=["math_aware"], plan="math_aware")
-    outcomes = services.outcomes("tiny")
-    expected = results.flipped(outcomes, "math_aware", 6, "math")
+    outcomes = services.scores.view("tiny").outcomes
+    expected = tables.flipped(outcomes, "math_aware", 6, "math")
     assert len(expected) > 0
     first = links(at)[0]
     assert "a=math_aware" in first and f"sample={expected.item_id[0]}" in first and "budget=6" in first
@@ -46,8 +47,8 @@ def test_flipped_items_open_in_compare_with_their_plan(recorded, engine, open_pa
 def test_a_plan_that_the_present_calibration_would_not_choose_is_linked_by_its_layers(
     recorded, engine, open_page, monkeypatch
 ):
-    measured = services.measured_as("tiny", "math_aware", 6)
-    monkeypatch.setattr(services, "plan", lambda _atlas, criterion, _budget: replace(measured, dropped=(1, 2)))
+    measured = services.scores.view("tiny").measured_as("math_aware", 6)
+    monkeypatch.setattr(services.plans, "plan", lambda _atlas, criterion, _budget: replace(measured, dropped=(1, 2)))
     at = open_page("benchmarks", budget="6", curves=["math_aware"])
     assert "a=manual" in links(at)[0]
     assert [part for part in links(at)[0].split("&") if part.startswith("manual=")] == [
@@ -75,7 +76,7 @@ def test_says_which_plans_coincide(recorded, engine, open_page):
 def test_without_runs_it_points_to_the_runs_page(nothing, engine, open_page, monkeypatch):
     from tests.app.synthetic import SPEC
 
-    monkeypatch.setattr(services, "spec", lambda model_id: SPEC)
+    monkeypatch.setattr(services.models, "spec", lambda model_id: SPEC)
     at = open_page("benchmarks")
     assert not at.exception
     assert "Start a sweep or import runs" in [link.value for link in at.page_link]
@@ -92,10 +93,10 @@ def test_bad_values_in_the_link_never_crash(recorded, engine, open_page):
 def own_runs(change, keep=lambda r: r.plan.criterion in ("full", "uniform")) -> None:
     """Put changed copies of recorded runs into the user's store."""
     from cache.run_store import RunStore
-    from core.runs.library import user_runs_path
+    from core.library.finding import user_runs_path
 
     with RunStore(user_runs_path()) as store:
-        for record in [r for r in services.records("tiny") if keep(r)]:
+        for record in [r for r in services.scores.view("tiny").setting if keep(r)]:
             store.put(change(record))
         store.put_items(ItemSet("own", "math", "test", "ownmath", ()))
 
@@ -106,8 +107,8 @@ def first_ten(record):
 
 
 def test_scores_are_never_mixed_over_item_sets(recorded, engine, open_page):
-    """A small sweep of one's own asks some of the recorded items again: its runs are another set, to choose by hand."""
-    own_runs(first_ten)
+    """A benchmark of one's own counts beside the recorded one, by the mean of both; each can be chosen by hand."""
+    own_runs(first_ten)  # two criteria only: too few plans to count
     at = open_page("benchmarks", curves=["uniform"])
     assert not at.exception
     assert set(frame(at, "a_only")["n"]) == {40}
@@ -123,19 +124,18 @@ def test_imported_scores_stand_beside_the_measured_ones_and_say_so(recorded, eng
     assert "Hollow marks were not measured here" in texts(at) and "(imported)" in texts(at)
     assert "![x](" not in texts(at)
     assert set(frame(at, "a_only")["n"]) == {40}  # and no test mixes them with the others
-    assert len(services.reference_points("tiny", "math")) == 8
+    assert len(services.scores.view("tiny").references("math")) == 8
 
 
 def test_hostile_questions_are_shown_as_text(recorded, engine, open_page, monkeypatch):
-    honest = services.item_sets("tiny")
+    honest = services.scores.sources()
 
     def hostile(items: ItemSet) -> ItemSet:
         return replace(items, items=tuple(replace(i, question=QUESTION, answer=QUESTION) for i in items.items))
 
-    monkeypatch.setattr(services, "item_sets", lambda _model: {h: hostile(s) for h, s in honest.items()})
-    services._flips.clear()
+    tampered = replace(honest, items={h: hostile(s) for h, s in honest.items.items()})
+    monkeypatch.setattr(services.scores, "sources", lambda: tampered)
     at = open_page("benchmarks", budget="6", curves=["math_aware"])
-    services._flips.clear()
     assert not at.exception
     assert QUESTION in [t.value for t in at.text]
     read = [str(e.value) for kind in ("markdown", "caption", "badge", "info") for e in at.get(kind)]

@@ -13,7 +13,7 @@ HOSTILE = (
 
 
 def test_asking_sends_the_sample_and_both_plans_and_shows_both_answers(recorded, engine, open_page):
-    wanted = services.gallery("tiny")[2]
+    wanted = services.samples.gallery("tiny")[2]
     at = open_page("compare", budget="5", a="deepest", sample=wanted.sample_id)
     at.button(key="ask").click().run()
     assert not at.exception
@@ -50,7 +50,7 @@ def test_the_full_models_answer_is_measured_under_each_plan(recorded, engine, op
 
 
 def test_the_verdict_names_its_rule_and_the_kind_of_failure(recorded, engine, open_page):
-    sample = next(s for s in services.gallery("tiny") if s.answer == "no")
+    sample = next(s for s in services.samples.gallery("tiny") if s.answer == "no")
     at = open_page("compare", sample=sample.sample_id)
     at.button(key="ask").click().run()
     assert "wrong: another text" in texts(at)
@@ -79,8 +79,8 @@ def test_the_place_in_the_queue_is_shown_while_others_are_before(recorded, engin
 
 
 def test_an_item_without_its_picture_is_not_asked(recorded, engine, open_page, monkeypatch):
-    whole = services.gallery("tiny")[0]
-    monkeypatch.setattr(services, "sample", lambda *_: replace(whole, image=None))
+    whole = services.samples.gallery("tiny")[0]
+    monkeypatch.setattr(services.samples, "sample", lambda *_: replace(whole, image=None))
     at = open_page("compare", sample=whole.sample_id, budget="8", a="deepest")
     assert not at.exception
     assert any("picture of this item is not on this machine" in i.value for i in at.info)
@@ -96,7 +96,7 @@ def test_plans_that_coincide_are_named(recorded, engine, open_page):
 def test_choosing_another_sample_asks_again(recorded, engine, open_page):
     at = open_page("compare")
     at.button(key="ask").click().run()
-    other = services.gallery("tiny")[3]
+    other = services.samples.gallery("tiny")[3]
     at.button(key=f"pick_{other.sample_id}").click().run()
     assert not at.exception
     assert other.question in [t.value for t in at.text]
@@ -108,7 +108,7 @@ def test_the_gallery_shows_one_task_when_asked(recorded, engine, open_page):
     at = open_page("compare", show="count")
     picks = [b for b in at.button if b.key.startswith("pick_")]
     assert len(picks) > 1
-    assert {services.sample("tiny", b.key.removeprefix("pick_")).task for b in picks} == {"count"}
+    assert {services.samples.sample("tiny", b.key.removeprefix("pick_")).task for b in picks} == {"count"}
 
 
 def test_a_link_to_a_plan_by_hand_asks_that_plan(recorded, engine, open_page):
@@ -139,7 +139,7 @@ def test_an_unknown_sample_in_the_link_is_ignored_with_a_notice(recorded, engine
 
 
 def test_without_a_model_it_says_what_was_recorded(recorded, open_page, monkeypatch):
-    monkeypatch.setattr(services, "live", lambda model_id="tiny": False)
+    monkeypatch.setattr(services.models, "live", lambda model_id="tiny": False)
     at = open_page("compare", budget="8")
     assert not at.exception
     assert "recorded only" in texts(at)
@@ -179,12 +179,12 @@ def test_recorded_answers_are_replayed_where_no_model_runs(recorded, engine, ope
     at.button(key="ask").click().run()
     at.button(key="record").click().run()
     assert "2 answers recorded" in at.success[0].value
-    files = sorted(services.answers_folder().glob("*.json"))
+    files = sorted(services.answers.answers_folder().glob("*.json"))
     kept = [json.loads(f.read_text()) for f in files]
     assert {len(k["events"]) for k in kept} == {1, 2}
     assert all(k["model"]["revision"] and k["image_hash"] and not k["picture"] for k in kept)
 
-    monkeypatch.setattr(services, "live", lambda model_id="tiny": False)
+    monkeypatch.setattr(services.models, "live", lambda model_id="tiny": False)
     at = open_page("compare", budget="3", a="deepest")
     assert at.button(key="ask").label == "Replay"
     at.button(key="ask").click().run()
@@ -198,9 +198,9 @@ def test_a_damaged_recording_is_left_out(recorded, engine, open_page, monkeypatc
     at = open_page("compare", budget="3", a="deepest")
     at.button(key="ask").click().run()
     at.button(key="record").click().run()
-    for file in services.answers_folder().glob("*.json"):
+    for file in services.answers.answers_folder().glob("*.json"):
         file.write_text(file.read_text().replace('"question": "', '"question": "not '))
-    assert services.recorded_answers() == ()
+    assert services.answers.recorded_answers() == ()
 
 
 # ------------------------------------------------------------------------------------------------ hostile text

@@ -4,14 +4,14 @@ import pytest
 
 from core.errors import LimitError
 from core.limits import Limits
-from dashboard import run_services, services
+from dashboard import services
 from tests.app.conftest import texts
 from tests.unit.test_limits import HOSTILE
 
 
 @pytest.fixture
 def demo(recorded, engine, monkeypatch):
-    monkeypatch.setattr(services, "limits", lambda: bounds)
+    monkeypatch.setattr(services.models, "limits", lambda: bounds)
     bounds = Limits(models=(), work=False, question_chars=200, session_tokens=200, upload_bytes=1000)
     return engine
 
@@ -23,7 +23,7 @@ def test_hostile_model_ids_of_a_link_reach_nothing(demo, open_page, page) -> Non
         assert not at.exception, model_id
         assert "tiny" in texts(at)
     assert not demo.requests
-    assert not any(services._offered(h) for h in HOSTILE)
+    assert not any(services.models.offered(h) for h in HOSTILE)
 
 
 def test_a_session_has_a_budget_of_tokens(demo, open_page) -> None:
@@ -38,21 +38,21 @@ def test_a_session_has_a_budget_of_tokens(demo, open_page) -> None:
 
 def test_uploads_are_bounded(demo) -> None:
     with pytest.raises(LimitError, match="MB"):
-        services.uploaded(b"x" * 1001, "What is it?")
+        services.samples.uploaded(b"x" * 1001, "What is it?")
 
 
 def test_nothing_is_started_or_kept(demo) -> None:
-    atlas = services.atlas("tiny")
-    plan = services.plan(atlas, "deepest", 2)
+    atlas = services.similarities.atlas("tiny")
+    plan = services.plans.plan(atlas, "deepest", 2)
     refused = (
-        lambda: run_services.start("sweep", {"model": "tiny"}),
-        lambda: run_services.resume("x"),
-        lambda: run_services.cancel("x"),
-        lambda: run_services.import_runs(b""),
-        lambda: services.measure_speed("tiny", [None]),
-        lambda: services.export_zip(services.spec("tiny"), plan, atlas),
-        lambda: services.record_answers("tiny", [], services.gallery("tiny")[0]),
-        lambda: services.recompute_atlas("tiny", 2, 0),
+        lambda: services.jobs.start("sweep", {"model": "tiny"}),
+        lambda: services.jobs.resume("x"),
+        lambda: services.jobs.cancel("x"),
+        lambda: services.jobs.import_runs(b""),
+        lambda: services.plans.measure_speed("tiny", [None]),
+        lambda: services.plans.export_zip(services.models.spec("tiny"), plan, atlas),
+        lambda: services.answers.record_answers("tiny", [], services.samples.gallery("tiny")[0]),
+        lambda: services.similarities.recompute("tiny", 2, 0),
     )
     for start in refused:
         with pytest.raises(LimitError, match="switched off on this public instance"):

@@ -10,7 +10,7 @@ import pytest
 
 import cache.run_store
 from cache import RunStore
-from core.runs.library import user_runs_path
+from core.library.finding import user_runs_path
 from dashboard import services
 from tests.app.conftest import texts
 
@@ -54,8 +54,7 @@ FAULTS = {
 def test_a_badge_says_so_and_pages_stay_usable(fault, recorded, engine, open_page, monkeypatch) -> None:
     with RunStore(user_runs_path()):
         pass
-    monkeypatch.setattr(services, "BUSY_S", 0.1)
-    services._load_own.clear()
+    monkeypatch.setattr(services.scores, "BUSY_S", 0.1)
     with fault(user_runs_path(), monkeypatch):
         for name in PAGES:
             at = open_page(name)
@@ -64,5 +63,4 @@ def test_a_badge_says_so_and_pages_stay_usable(fault, recorded, engine, open_pag
         at = open_page("compare", budget="3", a="deepest")
         at.button(key="ask").click().run()
         assert not at.exception and "decoded together" in texts(at)
-        assert "run store" in services.storage_problem() and "\n" not in services.storage_problem()
-    services._load_own.clear()
+        assert "run store" in services.scores.sources().problem and "\n" not in services.scores.sources().problem

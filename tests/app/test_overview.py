@@ -11,7 +11,7 @@ def test_shows_the_regime_chart_of_both_domains_and_the_tour(recorded, engine, o
     assert len(charts) == 2
     read = texts(at)
     for chart, domain in zip(charts, ("math", "general"), strict=True):
-        story = widgets.regime_story(services.regime_labels("tiny", domain))
+        story = widgets.regime_story(services.scores.view("tiny").regime_labels(domain))
         assert chart.proto.alt.endswith(story) and f"Layers dropped: {story}." in read
     assert "n = 40 items" in read and "synthetic CPU" in read and "10th to 90th percentile" in read
     assert [(link.value, link.proto.query_string) for link in at.page_link][:4] == [
@@ -23,23 +23,23 @@ def test_shows_the_regime_chart_of_both_domains_and_the_tour(recorded, engine, o
 
 
 def test_says_what_is_live_and_what_is_recorded(recorded, engine, open_page, monkeypatch):
-    runs = len(services.records("tiny"))
+    runs = len(services.scores.view("tiny").setting)
     said = texts(open_page("overview"))
     assert ":green-badge[live] **Answers, calibration, sweeps** on CPU" in said
     assert ":blue-badge[recorded] **Similarities** of 48 samples, 2026-01-02" in said
     assert f":blue-badge[recorded] **Scores** of {runs} runs, 2026-01-02" in said
-    monkeypatch.setattr(services, "live", lambda model_id="tiny": False)
+    monkeypatch.setattr(services.models, "live", lambda model_id="tiny": False)
     said = texts(open_page("overview"))
     assert ":gray-badge[missing] **Answers** torch or the weights are not here" in said and "[live]" not in said
 
 
 def test_ones_own_calibration_and_runs_are_named(recorded, engine, open_page):
     from cache.run_store import RunStore
-    from core.runs.library import user_runs_path
+    from core.library.finding import user_runs_path
 
-    services.atlas("tiny").save(services.atlas_path("tiny", "own"))
+    services.similarities.atlas("tiny").save(services.similarities.path_of("tiny", "own"))
     with RunStore(user_runs_path()) as store:
-        store.put(services.records("tiny")[0])
+        store.put(services.scores.view("tiny").setting[0])
     said = texts(open_page("overview"))
     assert ":violet-badge[yours] **Similarities** of 48 samples" in said
     assert ":violet-badge[yours] **Scores** of 1 runs" in said

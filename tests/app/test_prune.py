@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from core import settings
+from core.library.sources import Sources
 from core.pruning import build_plan
-from dashboard import exports, services
+from dashboard import services
+from dashboard.services import exports
 from tests.app.conftest import texts
 from tests.app.synthetic import SPEC, make_atlas
 
@@ -141,7 +143,7 @@ def test_an_unmeasured_plan_shows_the_nearest_one_by_name(recorded, engine, open
 
 def test_the_regime_comes_with_its_evidence(recorded, engine, open_page):
     at = open_page("prune", budget="6")
-    regimes = services.regime_map("tiny", "math")
+    regimes = services.scores.view("tiny").regimes("math")
     assert regimes.label_at(6) in texts(at)
     assert regimes.explain(6) in [c.value for c in at.caption]
 
@@ -159,7 +161,7 @@ def test_costs_are_counted_for_the_question_in_the_link(recorded, engine, open_p
 
 
 def test_without_the_models_parts_only_parameters_are_shown(recorded, engine, open_page, monkeypatch):
-    monkeypatch.setattr(services, "anatomy", lambda model: None)
+    monkeypatch.setattr(services.models, "anatomy", lambda model: None)
     at = open_page("prune", budget="6", criteria=["deepest"])
     assert not at.exception
     assert table(at, "parameters %").parameters["deepest"] == 2_400_000
@@ -172,19 +174,21 @@ def test_speed_is_measured_on_request_only(recorded, engine, open_page):
     at.button(key="measure").click().run()
     assert not at.exception
     asked = [plans for _, plans, _, _, config in engine.requests if config.max_new_tokens == 16]
-    assert len(asked) == 3 * (services.SPEED_QUESTIONS + 1)  # two plans and the full model; a first, untimed round
+    assert len(asked) == 3 * (
+        services.plans.SPEED_QUESTIONS + 1
+    )  # two plans and the full model; a first, untimed round
     assert [p.criterion if p else None for (p,) in asked[:3]] == ["deepest", "uniform", None]
     rows = table(at, "ttft_ms")
-    assert rows.ttft_ms.tolist() == [50.0] * 3 and rows.answers.tolist() == [services.SPEED_QUESTIONS] * 3
+    assert rows.ttft_ms.tolist() == [50.0] * 3 and rows.answers.tolist() == [services.plans.SPEED_QUESTIONS] * 3
     assert "measured here · CPU" in texts(at).replace("\\", "")
     at.slider(key="budget").set_value(3).run()
     assert not any("ttft_ms" in d.value for d in at.dataframe), "the figures of other plans"
 
 
 def test_without_runs_the_page_still_plans(recorded, engine, open_page, monkeypatch):
-    monkeypatch.setattr(services, "records", lambda model_id: [])
-    monkeypatch.setattr(services, "spec", lambda model_id: SPEC)
-    monkeypatch.setattr(services, "outcomes", lambda *_: services.outcomes_frame([]))
+    empty = Sources()
+    monkeypatch.setattr(services.scores, "sources", lambda: empty)
+    monkeypatch.setattr(services.models, "spec", lambda model_id: SPEC)
     at = open_page("prune")
     assert not at.exception
     assert "No runs of this model yet" in texts(at)
@@ -213,7 +217,7 @@ def test_a_plan_is_taken_along_in_four_forms(recorded, engine, open_page, monkey
         path.write_bytes(b"PK" * 600)
         return path
 
-    monkeypatch.setattr(services, "export_zip", export)
+    monkeypatch.setattr(services.plans, "export_zip", export)
     at = open_page("prune", budget="6", criteria=["uniform", "deepest"], take="deepest")
     assert not at.exception
     downloads = {b.key: b.label for b in at.get("download_button")}
@@ -232,12 +236,12 @@ def test_a_plan_is_taken_along_in_four_forms(recorded, engine, open_page, monkey
 
 @pytest.mark.parametrize("model_id", ["nobody/nothing", "../../etc/passwd", "a b/<c>", "x" * 300, "", "~/nothing"])
 def test_a_model_that_is_not_on_this_disk_is_not_live_so_no_page_fetches_it(model_id):
-    assert not services.live(model_id)
+    assert not services.models.live(model_id)
 
 
 def test_a_folder_with_a_model_is_live(tmp_path):
     (tmp_path / "config.json").write_text("{}")
-    assert services.live(str(tmp_path))
+    assert services.models.live(str(tmp_path))
 
 
 @pytest.mark.parametrize("why", ["too large", "not live"])
@@ -245,7 +249,7 @@ def test_a_checkpoint_that_cannot_be_made_here_is_a_command(recorded, engine, op
     if why == "too large":
         monkeypatch.setattr(exports, "ZIP_LIMIT", 9_000_000)  # 2.4 million parameters of 4 bytes are more
     else:
-        monkeypatch.setattr(services, "live", lambda model_id="tiny": False)
+        monkeypatch.setattr(services.models, "live", lambda model_id="tiny": False)
     at = open_page("prune", budget="6", criteria=["deepest"])
     assert not at.exception
     assert "build" not in [b.key for b in at.button]
@@ -261,15 +265,15 @@ def test_the_zip_loads_with_plain_transformers(tmp_path: Path):
 
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
-    from core.data.samples import draw_samples
-    from core.pruning import PruningPlan
+    from core.records.plan import PruningPlan
+    from core.scenes.samples import draw_samples
     from core.vlm import answer, load_vlm, read_spec
 
     plan = PruningPlan("tiny", 16, (5, 9, 10), "manual")
     said: list[float] = []
-    path = services.export_zip(read_spec("tiny"), plan, make_atlas(8), lambda share, _text: said.append(share))
+    path = services.plans.export_zip(read_spec("tiny"), plan, make_atlas(8), lambda share, _text: said.append(share))
     assert said == sorted(said) and said[-1] == 1.0
-    again = services.export_zip(read_spec("tiny"), plan, make_atlas(8), lambda *_: pytest.fail("made twice"))
+    again = services.plans.export_zip(read_spec("tiny"), plan, make_atlas(8), lambda *_: pytest.fail("made twice"))
     assert again == path
     with zipfile.ZipFile(path) as archive:
         archive.extractall(tmp_path)

@@ -6,14 +6,16 @@ from pathlib import Path
 import pytest
 
 from cache.run_store import RunStore
-from core.data.benchmarks import load_benchmark
-from core.data.benchmarks.loading import find_picture
-from core.data.images import open_image
+from core.analysis import tables
+from core.benchmarks import load_benchmark
+from core.benchmarks.images import open_image
+from core.benchmarks.loading import find_picture
 from core.errors import SampleError
-from core.pruning.plan import PruningPlan
-from core.runs.library import user_runs_path
-from core.runs.records import ItemAnswer, Outcome
-from core.runs.references import ReferenceScore
+from core.library.finding import user_runs_path
+from core.records.answers import ItemAnswer
+from core.records.plan import PruningPlan
+from core.records.references import ReferenceScore
+from core.records.runs import Outcome
 from dashboard import services
 from tests.app.conftest import texts
 from tests.app.synthetic import SPEC
@@ -71,7 +73,7 @@ def test_how_answers_fail_stands_beside_how_many_are_right(recorded, engine, ope
     at = page(open_page, chartqa)
     assert not at.exception
     assert "How do answers fail?" in texts(at)
-    frame = services.results.failure_table(services.answered_records("tiny", "general", chartqa.data_hash))
+    frame = tables.failure_table(services.answered_records("tiny", "general", chartqa.data_hash))
     assert (6 * frame.set_index("failure").share).round(6).to_dict() == {"wrong": 1, "unparsable": 2, "repeating": 1}
     assert "relaxed accuracy" in texts(at), "the provenance names the metric"
     at = open_page("benchmarks", domain="math")
@@ -82,12 +84,12 @@ def test_flipped_items_show_their_pictures_from_the_files_here(recorded, engine,
     at = page(open_page, chartqa)
     assert not at.exception
     assert len(at.get("image")) == 4, "what the plan lost"
-    sample = services.sample("tiny", chartqa.items[1].item_id)
+    sample = services.samples.sample("tiny", chartqa.items[1].item_id)
     assert sample.metric == "relaxed_accuracy" and sample.image is not None
     index = int(chartqa.items[1].source.rpartition("/")[2])
     assert sample.image.tobytes() == open_image(picture(index)["bytes"]).tobytes()
     monkeypatch.setenv("STRATA_DATASETS", "")
-    services._benchmark_picture.clear()
+    services.samples._benchmark_picture.clear()
     at = page(open_page, chartqa)
     assert not at.exception and not at.get("image"), "without the files it does without"
 
@@ -122,6 +124,6 @@ def test_an_item_without_a_picture_can_be_asked_one_whose_picture_is_elsewhere_c
     at.button(key="ask").click().run()
     assert engine.requests[-1][2:4] == (None, text.question)
     monkeypatch.setenv("STRATA_DATASETS", "")
-    services._benchmark_picture.clear()
+    services.samples._benchmark_picture.clear()
     at = open_page("compare", sample=chartqa.items[0].item_id, a="math_aware", budget="2")
     assert not at.exception and "is not on this machine" in texts(at)

@@ -7,8 +7,8 @@ import pytest
 
 from cache import load_recorded
 from core.errors import StoreError
-from core.runs import jobs
-from core.runs.jobs import Job, get_job, list_jobs
+from core.measure import jobs
+from core.measure.jobs import Job, get_job, list_jobs
 from tests.app.conftest import texts
 
 

@@ -44,10 +44,10 @@ def test_recompute_saves_the_users_own_atlas(recorded, engine, open_page, monkey
         asked.append((model_id, n, seed))
         progress(1, 2)
         atlas = make_atlas(n)
-        atlas.save(services.atlas_path(model_id, "own"))
+        atlas.save(services.similarities.path_of(model_id, "own"))
         return atlas
 
-    monkeypatch.setattr(services, "recompute_atlas", recompute)
+    monkeypatch.setattr(services.similarities, "recompute", recompute)
     at = open_page("similarity")
     at.slider(key="calibration_n").set_value(16)
     at.button(key="recompute").click().run()
@@ -60,7 +60,7 @@ def test_recompute_saves_the_users_own_atlas(recorded, engine, open_page, monkey
 def test_the_samples_behind_a_cell_are_those_that_the_link_names(recorded, engine, open_page):
     at = open_page("similarity", domain="general", layer="3", kind="image")
     assert not at.exception
-    atlas = services.atlas("tiny", "recorded")
+    atlas = services.similarities.atlas("tiny", "recorded")
     values = sorted(v for v in atlas.sample_values("general", None, "image")[:, 3] if v == v)
     read = texts(at)
     assert "Layer 3: " in read
@@ -82,8 +82,8 @@ def picture(color: str) -> bytes:
 
 def test_own_pictures_become_a_domain_beside_the_recorded_ones():
     """With the embedded model itself: the recorded domains keep their values, and the pictures are not kept."""
-    before = services.atlas("tiny", "recorded")
-    atlas = services.add_domain("tiny", "plain", [picture("red"), picture("navy")], "What colour is it?")
+    before = services.similarities.atlas("tiny", "recorded")
+    atlas = services.similarities.add_domain("tiny", "plain", [picture("red"), picture("navy")], "What colour is it?")
     assert atlas.domains == (*before.domains, "plain")
     assert len(atlas.rows("plain")) == 2
     assert (atlas.mean("math") == before.mean("math")).all()
@@ -92,7 +92,7 @@ def test_own_pictures_become_a_domain_beside_the_recorded_ones():
     assert np.isnan(
         atlas.values[atlas.rows("plain"), TOKEN_KINDS.index("answer"), 0, 0]
     ).all()  # there is no gold answer
-    assert services.atlas_sources("tiny")[0] == "own"
+    assert services.similarities.sources("tiny")[0] == "own"
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_own_pictures_become_a_domain_beside_the_recorded_ones():
 )
 def test_a_domain_that_cannot_be_measured_is_refused_in_one_line(name, pictures, question, said):
     with pytest.raises(StrataError, match=said):
-        services.add_domain("tiny", name, pictures, question)
+        services.similarities.add_domain("tiny", name, pictures, question)
 
 
 def test_the_page_hands_pictures_name_and_question_over(recorded, engine, open_page, monkeypatch):
@@ -118,7 +118,7 @@ def test_the_page_hands_pictures_name_and_question_over(recorded, engine, open_p
         asked.append((model_id, name, len(pictures), question))
         raise StrataError("no room: free some space")
 
-    monkeypatch.setattr(services, "add_domain", add)
+    monkeypatch.setattr(services.similarities, "add_domain", add)
     at = open_page("similarity")
     at.text_input(key="own_name").set_value("receipts")
     at.file_uploader[0].upload("a.png", picture("red"), "image/png").run()

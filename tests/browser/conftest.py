@@ -3,7 +3,7 @@
 import pytest
 
 from core import settings
-from core.runs.jobs import cancel_job, list_jobs
+from core.measure.jobs import cancel_job, list_jobs
 from tests.app.synthetic import write_recording
 from tests.browser.serve import browser_page, running_app
 

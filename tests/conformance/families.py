@@ -1,6 +1,6 @@
 """One tiny random model of each family, with image inputs, built from its configuration without any download.
 
-`python -m tests.conformance.families` prints the table of families and plans that ARCHITECTURE.md holds.
+`python -m tests.conformance.families` prints the table of families and plans of docs/families.md.
 """
 
 import sys

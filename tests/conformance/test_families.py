@@ -15,8 +15,8 @@ from transformers import AutoModelForImageTextToText, PreTrainedModel
 
 from core import settings
 from core.errors import PlanError
-from core.pruning.plan import PruningPlan
 from core.pruning.trie import trie_layers
+from core.records.plan import PruningPlan
 from core.vlm.encoding import Batch
 from core.vlm.export import export_plan
 from core.vlm.forest import batch_outcomes
@@ -49,7 +49,7 @@ def in_memory(model: PreTrainedModel) -> VLM:
 
 
 def test_the_table_of_families_is_the_one_that_is_tried() -> None:
-    assert plan_table() in (settings.ROOT / "ARCHITECTURE.md").read_text()
+    assert plan_table() in (settings.ROOT / "docs/families.md").read_text()
 
 
 def test_a_hybrid_decoder_keeps_an_attention_layer() -> None:

@@ -21,7 +21,7 @@ def main() -> None:
     for name in PAGES:
         at = AppTest.from_file(str(settings.ROOT / "dashboard" / "router.py"), default_timeout=120).run()
         if name != "overview":
-            at = at.switch_page(f"views/{name}.py").run()
+            at = at.switch_page(f"views/{name}/page.py").run()
         assert not at.exception, (name, at.exception)
         assert not at.error, (name, at.error)
         assert "recorded only" in words(at), name

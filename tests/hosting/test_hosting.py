@@ -1,5 +1,6 @@
 """What hosts do: install the viewer alone, start the Procfile, follow the Dockerfile as a user who owns a home only."""
 
+import json
 import os
 import re
 import shutil
@@ -84,7 +85,17 @@ def test_imports_are_light(viewer: Path, package: str) -> None:
         float(subprocess.run([viewer, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout)
         for _ in range(5)
     )
-    assert took < 0.3  # seconds of the processor, so that a busy machine does not count
+    most = {"core": 0.1, "cache": 0.3}  # seconds of the processor, so that a busy machine does not count
+    assert took < most[package]
+
+
+def test_pip_installs_the_command_for_every_folder(viewer: Path, tmp_path: Path) -> None:
+    """`pip install -e .` failed: three packages side by side, and none named."""
+    subprocess.run([viewer, "-m", "pip", "install", "--quiet", "--no-deps", "-e", ROOT], check=True)
+    run = [viewer.parent / "strata", "plan", "--criterion", "math_aware", "--budget", "4", "--json"]
+    done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["dropped"] == [4, 8, 11, 13]
 
 
 def test_the_doctor_says_what_is_missing(viewer: Path) -> None:
@@ -105,8 +116,8 @@ def test_the_hook_installs_the_viewer_in_place_of_everything(tmp_path: Path) -> 
     for name in ("requirements.txt", "requirements-viewer.txt"):
         shutil.copy(ROOT / name, tmp_path)
     subprocess.run([ROOT / "bin" / "pre_compile"], cwd=tmp_path, check=True)
-    assert "torch==" not in (tmp_path / "requirements.txt").read_text()
-    assert "streamlit~=" in (tmp_path / "requirements.txt").read_text()
+    installed = (tmp_path / "requirements.txt").read_text()
+    assert "streamlit~=" in installed and not re.search("^(-r|torch)", installed, re.MULTILINE)
 
 
 @pytest.mark.skipif(os.getuid() != 0 or not shutil.which("setpriv"), reason="becoming user 1000 needs root and setpriv")

@@ -4,7 +4,7 @@ Each row was judged by reading it as a teacher would, before any code saw it. It
 the outcome and the rule.
 """
 
-from core.data.scoring import Gold
+from core.records.gold import Gold
 
 Row = tuple[Gold | str, str, str, str]
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from core.data.samples import Sample
-from core.pruning import PruningPlan
-from core.runs.records import Answer, TokenEvent
-from dashboard import answer_tables
-from dashboard.answer_tables import Pane, Verdict, judge, parting, tally
+from core.records.answers import Answer, TokenEvent
+from core.records.plan import PruningPlan
+from core.records.samples import Sample
+from dashboard.views.compare import answers
+from dashboard.views.compare.answers import Pane, Verdict, judge, parting, tally
 
 NO_NUMBER = "no number in the answer, where the gold answer has one"
 PLAN = PruningPlan("tiny", 8, (2, 3), "mixed")
@@ -69,16 +69,16 @@ def panes() -> list[Pane]:
 
 
 def test_numbers_are_those_of_finished_answers():
-    table = answer_tables.numbers(panes(), asked("7")).set_index("pane")
+    table = answers.numbers(panes(), asked("7")).set_index("pane")
     assert list(table.index) == ["full model", "mixed, −2"]
     assert table.verdict["mixed, −2"] == "wrong: another text"
     assert table.kl["mixed, −2"] == pytest.approx(0.3) and table.plan_nll["mixed, −2"] == 1.5
     assert table.tokens_per_s.isna().all()  # one token has no rate
-    assert answer_tables.numbers(panes(), asked("")).verdict[0] == "no gold answer"
+    assert answers.numbers(panes(), asked("")).verdict[0] == "no gold answer"
 
 
 def test_divergence_has_a_row_for_every_token():
-    frame = answer_tables.divergence_frame(panes())
+    frame = answers.divergence_frame(panes())
     assert frame[["pane", "step", "token", "kl"]].to_numpy().tolist() == [
         ["mixed, −2", 1, "'7'", 0.2],
         ["mixed, −2", 2, "'$'", 0.4],

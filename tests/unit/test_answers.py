@@ -7,12 +7,20 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
-from core.data.samples import draw_samples
 from core.errors import StoreError
-from core.pruning import ModelSpec, PruningPlan
-from core.runs import answers
-from core.runs.answers import RecordedAnswer, find_answer, image_hash, in_turn, load_answers, save_answer, small_copy
-from core.runs.records import Answer, GenerationConfig, TokenEvent
+from core.library import recordings
+from core.library.recordings import (
+    RecordedAnswer,
+    find_answer,
+    image_hash,
+    in_turn,
+    load_answers,
+    save_answer,
+    small_copy,
+)
+from core.records.answers import Answer, GenerationConfig, TokenEvent
+from core.records.plan import ModelSpec, PruningPlan
+from core.scenes.samples import draw_samples
 
 SPEC = ModelSpec("tiny", "r1", "llava", 8, (), 8, (1,) * 8, "float32", "cpu")
 PLAN = PruningPlan("tiny", 8, (2, 3), "mixed")
@@ -68,7 +76,7 @@ def test_damaged_and_foreign_files_are_left_out(tmp_path):
 
 
 def test_a_full_folder_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(answers, "MOST", 1)
+    monkeypatch.setattr(recordings, "MOST", 1)
     save_answer(tmp_path, recorded())
     save_answer(tmp_path, recorded())  # the same one again needs no room
     with pytest.raises(StoreError, match="1 answers are recorded already"):

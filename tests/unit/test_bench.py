@@ -9,8 +9,8 @@ from core.bench import BENCHES, growth, run_bench
 from core.bench.decode import _same
 from core.bench.timing import Case, fitted_exponent, run_case
 from core.errors import StrataError
-from core.runs.records import TokenEvent
-from dashboard.rerun_times import PAGES
+from core.records.answers import TokenEvent
+from dashboard.bench import PAGES
 from tests.models import random_vlm
 
 

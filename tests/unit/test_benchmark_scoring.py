@@ -5,9 +5,9 @@ from pathlib import Path
 import datasets
 import pytest
 
-from core.data.benchmarks import get_benchmark, load_benchmark
-from core.data.items import BenchmarkItem
-from core.data.scoring import METRICS, score_answer
+from core.benchmarks import get_benchmark, load_benchmark
+from core.records.items import BenchmarkItem
+from core.scoring.judging import METRICS, score_answer
 from tests.benchmark_fixtures import KEYS, TABLES, write_fixture
 
 

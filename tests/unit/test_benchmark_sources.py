@@ -10,7 +10,7 @@ import datasets
 import huggingface_hub.constants as hub
 import pytest
 
-from core.data.benchmarks import load_benchmark
+from core.benchmarks import load_benchmark
 from core.errors import SampleError
 from tests.benchmark_fixtures import write_fixture
 from tests.fake_hub import COMMIT, fake_hub
@@ -100,7 +100,7 @@ def test_without_datasets_the_requirements_are_named(cache: Path, monkeypatch: p
 
 LOAD = """
 import sys
-from core.data.benchmarks import load_benchmark
+from core.benchmarks import load_benchmark
 from core.errors import SampleError
 for name in sys.argv[1:]:
     try:

@@ -8,10 +8,10 @@ from typing import Any
 import datasets
 import pytest
 
-from core.data.benchmarks import get_benchmark, list_benchmarks, load_benchmark, pictures
-from core.data.benchmarks.prompts import choices_in
-from core.data.samples import DOMAINS
+from core.benchmarks import get_benchmark, list_benchmarks, load_benchmark, pictures
+from core.benchmarks.prompts import choices_in
 from core.errors import SampleError
+from core.scenes.samples import DOMAINS
 from tests.benchmark_fixtures import KEYS, TABLES, fixture_table, picture, write_fixture, write_table
 from tests.unit.test_architecture import loaded_by
 
@@ -139,7 +139,7 @@ def test_an_unknown_name_suggests_the_closest() -> None:
 
 
 def test_the_records_are_read_without_any_dataset_library() -> None:
-    code = "import core.data.benchmarks as b; assert len(b.list_benchmarks()) > 10"
+    code = "import core.benchmarks as b; assert len(b.list_benchmarks()) > 10"
     assert not loaded_by(code) & {"datasets", "huggingface_hub", "torch", "transformers", "dill"}
 
 
@@ -403,9 +403,9 @@ def test_a_stream_is_read_no_further_than_needed(mirrors: Path, monkeypatch: pyt
         read.append(where)
         return benchmark.to_item(row)
 
-    monkeypatch.setattr("core.data.benchmarks.loading.read_row", counting)
-    monkeypatch.setattr("core.data.benchmarks.loading.STREAM_FACTOR", 4)
-    monkeypatch.setattr("core.data.benchmarks.rows.CALIBRATION_PERCENT", 0)
+    monkeypatch.setattr("core.benchmarks.loading.read_row", counting)
+    monkeypatch.setattr("core.benchmarks.loading.STREAM_FACTOR", 4)
+    monkeypatch.setattr("core.benchmarks.rows.CALIBRATION_PERCENT", 0)
     with pytest.raises(SampleError, match="has no row that numinamath can ask"):
         load_benchmark("numinamath", limit=2, part="calibration")
     assert len(read) == 8
@@ -413,7 +413,7 @@ def test_a_stream_is_read_no_further_than_needed(mirrors: Path, monkeypatch: pyt
 
 @pytest.mark.parametrize("key", TABLES)
 def test_calibration_never_meets_what_is_evaluated(key: str, mirrors: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.data.benchmarks.rows.CALIBRATION_PERCENT", 50)  # so that small tables have both sides
+    monkeypatch.setattr("core.benchmarks.rows.CALIBRATION_PERCENT", 50)  # so that small tables have both sides
     write_fixture(key, mirrors)
     parts = {}
     for part in ("calibration", "held_out", "test"):
@@ -436,7 +436,7 @@ def test_calibration_never_meets_what_is_evaluated(key: str, mirrors: Path, monk
 
 
 def test_versions_of_one_problem_stay_on_one_side(mirrors: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.data.benchmarks.rows.CALIBRATION_PERCENT", 50)
+    monkeypatch.setattr("core.benchmarks.rows.CALIBRATION_PERCENT", 50)
     write_fixture("mathverse", mirrors)
     items, _ = load_benchmark("mathverse", part="held_out")
     assert len(items.items) in (3, 6)  # three versions of each problem

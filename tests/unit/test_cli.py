@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from core import cli, settings
-from core.console import print_json
-from core.data.samples import draw_samples
+from core import settings
+from core.cli import main as cli
+from core.cli.shared import print_json
+from core.library import finding
 from core.pruning.atlas import SimilarityAtlas
-from core.runs import library
+from core.scenes.samples import draw_samples
 from core.vlm import forest
 from core.vlm.similarity import compute_atlas
 from tests.models import random_vlm
@@ -98,12 +99,12 @@ def test_calibrate_saves_an_atlas_that_plan_then_finds(capsys: pytest.CaptureFix
     code, stdout, _ = run(capsys, "calibrate", "--samples", "4", "--json")
     document = json.loads(stdout)
     assert code == 0 and len(document["similarity"]["math"]) == 16
-    assert SimilarityAtlas.load(library.user_atlas_path("tiny")).domains == ("math", "general")
+    assert SimilarityAtlas.load(finding.user_atlas_path("tiny")).domains == ("math", "general")
     code, stdout, _ = run(capsys, "plan", "--criterion", "math_aware", "--budget", "3", "--json")
     assert code == 0 and len(json.loads(stdout)["dropped"]) == 3
     code, stdout, _ = run(capsys, "calibrate", "--domains", "math", "--samples", "6", "--json")
     assert list(json.loads(stdout)["similarity"]) == ["math"]
-    kept = SimilarityAtlas.load(library.user_atlas_path("tiny"))  # general was calibrated before, and stays
+    kept = SimilarityAtlas.load(finding.user_atlas_path("tiny"))  # general was calibrated before, and stays
     assert (len(kept.rows("math")), len(kept.rows("general"))) == (6, 4)
 
 

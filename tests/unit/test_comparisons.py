@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from core.analysis.comparisons import MEDIAN_RANDOM, domain_aware_comparisons, matching_criterion, median_plan, pairwise
+from core.analysis.comparisons import pairwise
 from core.analysis.statistics import mcnemar_exact
 
 N = 40
@@ -49,59 +49,3 @@ def test_pairs_by_hand() -> None:
     last = table.iloc[2]
     assert (last.a, last.b, last.p) == ("full", "deepest", mcnemar_exact(3, 0))
     assert pairwise(outcomes(SWEEP), ["full", "uniform"], 1, "general").empty
-
-
-def test_a_domains_own_criterion_against_the_others() -> None:
-    table = domain_aware_comparisons(outcomes(SWEEP), "math").set_index("b")
-    assert set(table.index) == {"spaced:math_aware", "uniform", "mixed", "deepest", MEDIAN_RANDOM}
-    assert set(table.a) == {"math_aware"} and set(table.n_drop) == {1}  # the lowest third of budgets 1 to 3
-    assert table.difference.to_dict() == pytest.approx(
-        {"spaced:math_aware": 0, "uniform": 0.4, "mixed": 0.4, "deepest": -1 / 40, MEDIAN_RANDOM: 0.3}
-    )
-    assert table.same_plan.to_dict() == {b: b == "spaced:math_aware" for b in table.index}
-    # three tests: uniform and mixed chose the same layers, and the spaced ranking has nothing to test
-    assert table.p_holm["uniform"] == table.p_holm["mixed"] == pytest.approx(3 * 2 / 2**16)
-    assert table.p_holm[MEDIAN_RANDOM] == pytest.approx(2 * 2 / 2**12)
-    assert table.p_holm["deepest"] == table.p_holm["spaced:math_aware"] == 1.0
-
-
-def test_budgets_and_missing_criteria() -> None:
-    table = domain_aware_comparisons(outcomes(SWEEP), "math", [1, 2, 3])
-    assert table.groupby("n_drop").size().to_dict() == {1: 5, 2: 1}  # at 3 there is nothing to compare with
-    assert domain_aware_comparisons(outcomes(SWEEP, "general"), "general").empty
-    assert domain_aware_comparisons(outcomes({}), "math").empty
-
-
-def test_the_median_plan_is_a_measured_one() -> None:
-    """Of four plans the lower of the two middle ones."""
-    random = outcomes({k: v for k, v in SWEEP.items() if k[0] == "random"})
-    assert set(median_plan(random).plan_id) == {"r2"}
-
-
-def test_items_that_only_one_plan_answered_do_not_count() -> None:
-    table = outcomes({("a", "pa", 1): 30, ("b", "pb", 1): 20})
-    half = table[(table.criterion == "a") | table.item_id.isin([f"i{i}" for i in range(25)])]
-    row = pairwise(half, ["a", "b"], 1, "math").iloc[0]
-    assert (row.n, row.a_only, row.difference) == (25, 5, 0.2)
-
-
-def test_a_criterion_that_chose_two_plans_is_compared_by_one_of_them() -> None:
-    """After another calibration: the plan with more outcomes, and never a mixture of both."""
-    table = outcomes({("a", "old", 1): 40, ("a", "new", 1): 10, ("b", "pb", 1): 20})
-    stopped = table[(table.plan_id != "old") | table.item_id.isin([f"i{i}" for i in range(25)])]
-    row = pairwise(stopped, ["a", "b"], 1, "math").iloc[0]
-    assert (row.n, row.score_a, row.score_b) == (40, 0.25, 0.5)
-
-
-def test_items_of_two_benchmarks_may_have_the_same_id() -> None:
-    both = [
-        outcomes({("a", "pa", 1): a, ("b", "pb", 1): b}).assign(benchmark=n)
-        for n, a, b in (("x", 40, 20), ("y", 10, 0))
-    ]
-    row = pairwise(pd.concat(both), ["a", "b"], 1, "math").iloc[0]
-    assert (row.n, row.score_a, row.score_b, row.a_only) == (80, 50 / 80, 20 / 80, 30)
-
-
-def test_each_domain_has_its_criterion() -> None:
-    names = [matching_criterion(d) for d in ("math", "general", "charts")]
-    assert names == ["math_aware", "non_math_aware", "domain:charts"]

@@ -12,8 +12,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoConfig, AutoModelForImageTextToText, DynamicCache, PreTrainedModel
 
 from core.errors import PlanError
-from core.pruning import PruningPlan
 from core.pruning.cost import Cost, LayerAnatomy, ModelAnatomy, estimate_cost, fits
+from core.records.plan import PruningPlan
 from core.vlm.anatomy import compute_anatomy, read_anatomy
 from core.vlm.loading import image_token_id, load_vlm
 from core.vlm.view import pruned_view
@@ -178,5 +178,5 @@ def test_a_plan_of_another_depth_is_refused() -> None:
 
 
 def test_costs_and_recipes_need_no_torch() -> None:
-    code = "import sys, core.pruning.cost, core.pruning.recipes; sys.exit('torch' in sys.modules)"
+    code = "import sys, core.pruning.cost, core.pruning.formats; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from core.errors import CalibrationError, PlanError
 from core.pruning.atlas import TOKEN_KINDS, GreedyOrder, SimilarityAtlas
 from core.pruning.criteria import Options, best_spaced, build_plan, get_criterion, list_criteria, ranked_layers
-from core.pruning.plan import protected_layers
+from core.records.plan import protected_layers
 from tests.atlases import make_atlas
 
 NAMES = [c.name for c in list_criteria()]

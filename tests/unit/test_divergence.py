@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from core.errors import PlanError
-from core.pruning.plan import PruningPlan
+from core.records.plan import PruningPlan
 from core.vlm.divergence import compare_on_answer
 from core.vlm.encoding import encode_samples
 from core.vlm.forest import score_plans

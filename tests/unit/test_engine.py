@@ -13,8 +13,8 @@ import torch
 from core.errors import BusyError, LimitError, MemoryLimitError, ModelError
 from core.limits import Limits
 from core.log import _Lines
-from core.pruning.plan import PruningPlan
-from core.runs.records import GenerationConfig, PaneDone
+from core.records.answers import GenerationConfig, PaneDone
+from core.records.plan import PruningPlan
 from core.vlm import engine as engines
 from core.vlm import generation
 from core.vlm.divergence import compare_on_answer

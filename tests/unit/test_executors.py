@@ -12,11 +12,11 @@ import pytest
 
 from cache import RunStore
 from core.errors import ExecutorError, ModelError
+from core.measure import executors
+from core.measure.executors import Executor, LocalExecutor, Piece, RayExecutor, _Worker, device_name
+from core.measure.sweep import Benchmark, benchmark_items, run_sweep, sweep_plans
 from core.pruning.atlas import SimilarityAtlas
-from core.pruning.plan import PruningPlan
-from core.runs import executors
-from core.runs.executors import Executor, LocalExecutor, Piece, RayExecutor, _Worker, device_name
-from core.runs.sweep import Benchmark, benchmark_items, run_sweep, sweep_plans
+from core.records.plan import PruningPlan
 from core.vlm import load_vlm
 from core.vlm.similarity import compute_atlas
 from tests.models import random_vlm, some_samples

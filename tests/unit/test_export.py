@@ -19,12 +19,14 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageTextToText
 
 from cache import RunStore
-from core import cli, settings
+from core import settings
+from core.cli import main as cli
 from core.errors import ExportError, PlanError
-from core.pruning import ModelSpec, PruningPlan
-from core.pruning.recipes import kept_runs, mergekit_yaml, python_snippet
-from core.runs import library
-from core.runs.records import GenerationConfig, RunRecord
+from core.library import finding
+from core.pruning.formats import kept_runs, mergekit_yaml, python_snippet
+from core.records.answers import GenerationConfig
+from core.records.plan import ModelSpec, PruningPlan
+from core.records.runs import RunRecord
 from core.vlm import export, shards
 from core.vlm.encoding import encode_samples
 from core.vlm.export import export_plan
@@ -398,7 +400,7 @@ def test_the_card_holds_the_scores_measured_of_this_very_plan(
             spec, plan, benchmark, "math", data, "exact_match", ids, right, (0.1,) * len(right), device="t"
         )
 
-    with RunStore(library.user_runs_path()) as runs:
+    with RunStore(finding.user_runs_path()) as runs:
         runs.put_many(
             [
                 record(plan, revision, "mine", "1101"),

@@ -3,9 +3,12 @@
 import pandas as pd
 import pytest
 
+from core.analysis import tables
 from core.analysis.regimes import Boundary
+from core.charts import layers as layer_charts
+from core.charts import scores as score_charts
+from core.charts import style
 from core.pruning import build_plan, list_criteria
-from dashboard import figures, results, score_figures
 from tests.app.synthetic import LAYERS, make_atlas
 
 
@@ -19,45 +22,45 @@ def layers_of(chart) -> list[dict]:
 
 
 def test_every_criterion_has_a_look_of_its_own():
-    looks = [figures.style_of(c.name) for c in list_criteria()]
+    looks = [style.style_of(c.name) for c in list_criteria()]
     assert len({(s.color, s.dash, s.shape) for s in looks}) == len(looks)
-    own = [figures.style_of(c.name) for c in list_criteria() if c.group != "spaced"]  # spaced ones keep their base's
+    own = [style.style_of(c.name) for c in list_criteria() if c.group != "spaced"]  # spaced ones keep their base's
     assert len({s.color for s in own}) == len(own)
     assert len({s.shape for s in own}) == len(own)
 
 
 def test_domain_aware_criteria_are_solid_and_baselines_are_not():
     for c in list_criteria():
-        assert (figures.style_of(c.name).dash == figures.SOLID) == (c.group == "domain-aware")
+        assert (style.style_of(c.name).dash == style.SOLID) == (c.group == "domain-aware")
 
 
 def test_an_unknown_criterion_always_looks_the_same_and_a_variant_looks_like_its_base():
-    assert figures.style_of("domain:birds") == figures.style_of("domain:birds")
-    assert figures.style_of("spaced:mixed").color == figures.style_of("mixed").color
+    assert style.style_of("domain:birds") == style.style_of("domain:birds")
+    assert style.style_of("spaced:mixed").color == style.style_of("mixed").color
 
 
 def test_heatmap_has_one_row_per_domain_and_opens_into_tasks(atlas):
-    closed = figures.heatmap_frame(atlas, "all", tasks=False)
+    closed = layer_charts.heatmap_frame(atlas, "all", tasks=False)
     assert list(closed["row"].unique()) == ["math", "general"]
     assert len(closed) == 2 * LAYERS
-    opened = figures.heatmap_frame(atlas, "all", tasks=True)
+    opened = layer_charts.heatmap_frame(atlas, "all", tasks=True)
     assert opened["row"].nunique() == 2 + 4 + 4
-    spec = figures.similarity_heatmap(closed).to_dict()
-    assert spec["height"] == {"step": figures.ROW}
+    spec = layer_charts.similarity_heatmap(closed).to_dict()
+    assert spec["height"] == {"step": style.ROW}
     assert spec["encoding"]["x"]["axis"]["labelAngle"] == 0
     assert spec["encoding"]["color"]["scale"] == {"type": "log", "scheme": "cividis", "reverse": True}
     assert [t["field"] for t in spec["encoding"]["tooltip"]] == ["domain", "task", "layer", "mean", "low", "high", "n"]
 
 
 def test_difference_marks_the_layers_whose_interval_excludes_0(atlas):
-    frame = figures.difference_frame(atlas, "math", "general", "all").set_index("layer")
+    frame = layer_charts.difference_frame(atlas, "math", "general", "all").set_index("layer")
     assert frame.clear[2] and frame.clear[8]  # built in on purpose
     assert frame.difference[2] > 0 > frame.difference[8]
     assert (frame.clear == ((frame.low > 0) | (frame.high < 0))).all()
 
 
 def test_ranks_number_every_unprotected_layer_once(atlas):
-    frame = figures.rank_frame(atlas, "all")
+    frame = layer_charts.rank_frame(atlas, "all")
     for _, rows in frame.groupby("criterion"):
         assert sorted(rows["rank"].dropna()) == list(range(1, LAYERS - 1))
         assert rows[rows.layer.isin([0, LAYERS - 1])]["rank"].isna().all()
@@ -66,7 +69,7 @@ def test_ranks_number_every_unprotected_layer_once(atlas):
 
 
 def test_span_map_has_every_span_and_one_best_per_length(atlas):
-    frame = figures.span_frame(atlas, "math", "all")
+    frame = layer_charts.span_frame(atlas, "math", "all")
     assert len(frame) == LAYERS * (LAYERS + 1) // 2
     assert frame[frame.best].length.tolist() == list(range(1, LAYERS + 1))
 
@@ -84,14 +87,14 @@ ENVELOPE = pd.DataFrame(
 
 
 def test_equal_scores_stand_apart_along_the_axis():
-    chart = score_figures.score_chart(points(["mixed", "deepest"]), ENVELOPE, 0.9, 16).to_dict()
+    chart = score_charts.score_chart(points(["mixed", "deepest"]), ENVELOPE, 0.9, 16).to_dict()
     drawn = [row["x"] for data in chart["datasets"].values() for row in data if row.get("criterion")]
     assert len(set(drawn)) == 4  # two criteria at two budgets, no two at the same place
 
 
 @pytest.mark.parametrize("intervals", ["bands", "bars", "none"])
 def test_score_chart_draws_envelope_full_model_regimes_and_intervals(intervals):
-    chart = score_figures.score_chart(
+    chart = score_charts.score_chart(
         points(["mixed"]), ENVELOPE, 0.9, 16, intervals=intervals, regimes={1: "ranking-sensitive", 2: "converged"}
     ).to_dict()
     text = str(chart)
@@ -101,23 +104,23 @@ def test_score_chart_draws_envelope_full_model_regimes_and_intervals(intervals):
 
 
 def test_score_chart_survives_empty_tables():
-    chart = score_figures.score_chart(points([]), ENVELOPE.iloc[:0], float("nan"), 16)
+    chart = score_charts.score_chart(points([]), ENVELOPE.iloc[:0], float("nan"), 16)
     assert chart.to_dict()["height"] == 380
 
 
 def test_the_key_of_a_curve_shows_its_dash_and_colour():
-    svg = figures.legend_key("uniform")
-    assert figures.style_of("uniform").color in svg and 'stroke-dasharray="6,4"' in svg
-    assert 'stroke-dasharray="none"' in figures.legend_key("math_aware")
-    assert all(figures.style_of(c.name).shape in figures.GLYPHS for c in list_criteria())
+    svg = style.legend_key("uniform")
+    assert style.style_of("uniform").color in svg and 'stroke-dasharray="6,4"' in svg
+    assert 'stroke-dasharray="none"' in style.legend_key("math_aware")
+    assert all(style.style_of(c.name).shape in style.GLYPHS for c in list_criteria())
 
 
 def test_labels_are_the_names_of_the_command_line():
-    assert [results.label(c.name) for c in list_criteria()] == [c.name for c in list_criteria()]
+    assert [tables.label(c.name) for c in list_criteria()] == [c.name for c in list_criteria()]
 
 
 def test_a_mark_is_clicked_by_criterion_and_budget_and_the_picked_one_wears_a_ring():
-    chart = score_figures.score_chart(points(["mixed", "deepest"]), ENVELOPE, 0.9, 16, picked=("mixed", 2)).to_dict()
+    chart = score_charts.score_chart(points(["mixed", "deepest"]), ENVELOPE, 0.9, 16, picked=("mixed", 2)).to_dict()
     click = next(p for p in chart["params"] if p["name"] == "point")
     assert click["select"]["fields"] == ["criterion", "n_drop"]
     ring = chart["layer"][-1]
@@ -126,15 +129,15 @@ def test_a_mark_is_clicked_by_criterion_and_budget_and_the_picked_one_wears_a_ri
 
 
 def test_plans_of_a_search_are_marks_without_a_line():
-    chart = score_figures.score_chart(points(["mixed", "search:local"]), ENVELOPE, 0.9, 16).to_dict()
+    chart = score_charts.score_chart(points(["mixed", "search:local"]), ENVELOPE, 0.9, 16).to_dict()
     lines = [c for c in chart["layer"] if c["mark"]["type"] == "line" and "strokeDash" in c["encoding"]]
     assert {r["criterion"] for layer in lines for r in chart["datasets"][layer["data"]["name"]]} == {"mixed"}
-    assert figures.style_of("search:local").color == figures.STYLES["search"].color
+    assert style.style_of("search:local").color == style.STYLES["search"].color
 
 
 def test_boundaries_and_scores_from_elsewhere_are_drawn():
     references = points(["uniform"]).assign(label="uniform (imported)", origin="imported", benchmark="x")
-    chart = score_figures.score_chart(
+    chart = score_charts.score_chart(
         points(["mixed"]),
         ENVELOPE,
         0.9,
@@ -151,7 +154,7 @@ def test_boundaries_and_scores_from_elsewhere_are_drawn():
 
 def test_lost_items_point_left_and_gained_ones_right():
     frame = pd.DataFrame({"task": ["count"], "lost": [3], "gained": [1], "n": [10]})
-    chart = score_figures.flip_chart(frame).to_dict()
+    chart = score_charts.flip_chart(frame).to_dict()
     rows = [row for data in chart["datasets"].values() for row in data if "share" in row]
     assert {row["change"]: row["share"] for row in rows} == {"lost": -0.3, "gained": 0.1}
 
@@ -164,7 +167,7 @@ def test_the_front_is_joined_from_the_cheapest_plan_on():
         ],
         columns=["criterion", "label", "n_drop", "plan_id", "score", "low", "high", "n", "decode_flops", "front"],
     )
-    chart = score_figures.cost_chart(frame, "decode_flops", (8.0, 0.9)).to_dict()
+    chart = score_charts.cost_chart(frame, "decode_flops", (8.0, 0.9)).to_dict()
     front = next(layer for layer in chart["layer"] if layer["mark"]["type"] == "line")
     assert [row["decode_flops"] for row in chart["datasets"][front["data"]["name"]]] == [5.0, 6.0]
     assert "estimated" in front["encoding"]["x"]["title"]
@@ -175,7 +178,7 @@ def test_divergence_has_a_bar_for_every_token_and_plan():
         [("mixed, −2", "mixed", 1, "'7'", 0.1, 0.2, 0.3), ("mixed, −2", "mixed", 2, "'7'", 0.4, 0.5, 0.6)],
         columns=["pane", "criterion", "step", "token", "kl", "full_nll", "plan_nll"],
     )
-    chart = score_figures.divergence_chart(frame).to_dict()
+    chart = score_charts.divergence_chart(frame).to_dict()
     rows = chart["datasets"][chart["data"]["name"]]
     assert len({row["place"] for row in rows}) == 2  # equal tokens keep places of their own
-    assert chart["encoding"]["color"]["scale"]["range"] == [figures.style_of("mixed").color]
+    assert chart["encoding"]["color"]["scale"]["range"] == [style.style_of("mixed").color]

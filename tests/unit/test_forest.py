@@ -12,9 +12,9 @@ from accelerate import dispatch_model
 from accelerate.hooks import AlignDevicesHook, add_hook_to_module
 
 from core.errors import PlanError
-from core.pruning.plan import PruningPlan
 from core.pruning.trie import trie_layers
-from core.runs.records import GenerationConfig
+from core.records.answers import GenerationConfig
+from core.records.plan import PruningPlan
 from core.vlm.encoding import encode_samples, sample_batches
 from core.vlm.forest import batch_outcomes, score_plans
 from core.vlm.free_form import answer_plans

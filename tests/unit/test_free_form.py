@@ -12,12 +12,13 @@ import pytest
 import torch
 from PIL import Image
 
-from core.data.samples import Sample
-from core.data.scoring import METRICS, Gold, Metric, Score
 from core.errors import MemoryLimitError, PlanError
-from core.pruning.plan import PruningPlan
 from core.pruning.trie import trie_layers
-from core.runs.records import GenerationConfig
+from core.records.answers import GenerationConfig
+from core.records.gold import Gold
+from core.records.plan import PruningPlan
+from core.records.samples import Sample
+from core.scoring.judging import METRICS, Metric, Score
 from core.vlm import in_step, prompt
 from core.vlm.forest import score_plans
 from core.vlm.free_form import PlanAnswer, answer_plans, score_samples

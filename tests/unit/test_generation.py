@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from core.errors import ModelError, PlanError, SampleError
-from core.pruning.plan import PruningPlan
-from core.runs.records import Answer, GenerationConfig, PaneDone, TokenEvent, first_divergence
+from core.records.answers import Answer, GenerationConfig, PaneDone, TokenEvent, first_divergence
+from core.records.plan import PruningPlan
 from core.vlm import generation
 from core.vlm import in_step as steps
 from core.vlm.encoding import encode_prompts

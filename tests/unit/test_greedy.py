@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from core.data.samples import Sample, draw_samples
 from core.errors import CalibrationError
+from core.measure.greedy import greedy_orders
 from core.pruning.atlas import GreedyOrder
-from core.runs.greedy import greedy_orders
+from core.records.samples import Sample
+from core.scenes.samples import draw_samples
 from core.vlm import forest
 from core.vlm.encoding import encode_samples
 from core.vlm.view import pruned_view

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from core import settings
-from core.data.images import open_image
+from core.benchmarks.images import open_image
 from core.errors import SampleError
 from tests.unit.test_images import declared_png, encoded
 

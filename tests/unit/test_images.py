@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from core.data.images import open_image
+from core.benchmarks.images import open_image
 from core.errors import SampleError
 
 

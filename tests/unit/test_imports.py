@@ -10,15 +10,15 @@ import pytest
 
 from cache import RunStore, load_recorded
 from core.analysis.comparisons import plan_answers
-from core.data.interop import ImportedRun, ImportedSample, ImportedTask, ImportReport, read_lmms_eval, write_lmms_eval
-from core.data.items import BenchmarkItem, ItemSet
 from core.errors import PlanError, StoreError
-from core.pruning.plan import PLAN_FILE, ModelSpec, PruningPlan
-from core.runs.imports import evaluated_plan, keep_results, to_records
-from core.runs.library import comparable
-from core.runs.published import published_scores
-from core.runs.records import RunRecord, outcomes_frame
-from core.runs.references import ReferenceScore
+from core.interop import ImportedRun, ImportedSample, ImportedTask, ImportReport, read_lmms_eval, write_lmms_eval
+from core.interop.imports import evaluated_plan, keep_results, to_records
+from core.library.published import published_scores
+from core.library.run_view import comparable
+from core.records.items import BenchmarkItem, ItemSet
+from core.records.plan import PLAN_FILE, ModelSpec, PruningPlan
+from core.records.references import ReferenceScore
+from core.records.runs import RunRecord, outcomes_frame
 from core.vlm.card import passport
 
 FULL = PruningPlan("org/model", 8, (), "full")

@@ -15,8 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.data.benchmarks import get_benchmark, list_benchmarks
-from core.data.interop import (
+from core.benchmarks import get_benchmark, list_benchmarks
+from core.errors import StoreError
+from core.interop import (
     ImportedRun,
     ImportedTask,
     detect_format,
@@ -27,12 +28,11 @@ from core.data.interop import (
     resolve_dataset_id,
     tables,
 )
-from core.data.interop import files as bounded
-from core.data.interop.names import VLMEVALKIT, VLMEVALKIT_KINDS, benchmark_of, lmms_metric
-from core.data.interop.verdicts import bare_score, row_score
-from core.errors import StoreError
-from core.pruning.plan import PruningPlan
-from core.runs.imports import to_records
+from core.interop import files as bounded
+from core.interop.imports import to_records
+from core.interop.names import VLMEVALKIT, VLMEVALKIT_KINDS, benchmark_of, lmms_metric
+from core.interop.verdicts import bare_score, row_score
+from core.records.plan import PruningPlan
 
 STAMP = "20260218_234435"
 NULL = "74234e98afe7498fb5daf1f36ac2d78acc339464f950703b8c019892f982b90b"

@@ -10,7 +10,8 @@ from core import interrupts, settings
 
 WORK = """
 import signal, sys, time
-from core import cli, interrupts
+from core import interrupts
+from core.cli import main as cli, plans, shared
 
 class Garbage:
     def __del__(self):
@@ -27,10 +28,10 @@ def caught(*_):
         signal.raise_signal(signal.SIGTERM)
     except BaseException:
         pass
-    with cli._progress("working") as progress:
+    with shared.progress_bar("working") as progress:
         progress(1, 2)
 
-cli._load = {work}
+plans.load_model = {work}
 sys.argv = ["strata", "calibrate", "--progress-file", {path!r}]
 cli.main()
 """

@@ -16,8 +16,9 @@ import pytest
 from cache import RunStore
 from core import settings
 from core.errors import StoreError
-from core.runs import jobs, library
-from core.runs.jobs import Job, Report, cancel_job, get_job, job_log, list_jobs, resume_job, start_job
+from core.library import finding
+from core.measure import jobs
+from core.measure.jobs import Job, Report, cancel_job, get_job, job_log, list_jobs, resume_job, start_job
 from tests.unit.test_cli import run
 
 SWEEP = ["sweep", "--criteria", "uniform", "--budgets", "1-6", "--random", "0", "--limit", "192"]
@@ -37,7 +38,7 @@ def wait_for(job_id: str, *status: str, least_done: int = 0) -> Job:
 @pytest.mark.slow
 def test_a_sweep_is_watched_killed_resumed_cancelled_and_finished(strata_home: Path) -> None:
     """By processes that know nothing of each other: the one that starts it is gone before the next one looks."""
-    starter = f"from core.runs.jobs import start_job; import sys; sys.stdout.write(start_job({SWEEP!r}).job_id)"
+    starter = f"from core.measure.jobs import start_job; import sys; sys.stdout.write(start_job({SWEEP!r}).job_id)"
     started = subprocess.run(
         [sys.executable, "-c", starter], cwd=settings.ROOT, capture_output=True, text=True, timeout=60, check=True
     )
@@ -64,7 +65,7 @@ def test_a_sweep_is_watched_killed_resumed_cancelled_and_finished(strata_home: P
     assert (done.eta_s, done.message, done.done) == (None, "", done.total)
     assert done.total <= resumed.total - PIECE
     assert "taken from the store" in job_log(job_id)
-    with RunStore(library.user_runs_path()) as store:
+    with RunStore(finding.user_runs_path()) as store:
         records = store.records()
         assert records and all(r.complete for r in records)
     cancel_job(job_id)

@@ -7,18 +7,13 @@ import pytest
 
 from cache import RunStore
 from core import settings
-from core.data.items import BenchmarkItem, ItemSet
-from core.pruning.plan import ModelSpec, PruningPlan
-from core.runs.library import (
-    all_runs,
-    comparable,
-    measured_scores,
-    model_slug,
-    one_setting,
-    regimes,
-    user_runs_path,
-)
-from core.runs.records import ItemAnswer, Outcome, RunRecord
+from core.library.finding import model_slug, user_runs_path
+from core.library.run_view import RunView, comparable, one_setting
+from core.library.sources import Sources, read_sources
+from core.records.answers import ItemAnswer
+from core.records.items import BenchmarkItem, ItemSet
+from core.records.plan import ModelSpec, PruningPlan
+from core.records.runs import Outcome, RunRecord
 
 SPEC = ModelSpec("m", "r1", "llava", 4, (), 10, (1, 1, 1, 1), "float32", "cpu")
 
@@ -71,7 +66,10 @@ def test_a_run_repeated_here_replaces_the_recorded_one_when_it_has_come_as_far(
         shipped.export_parquet(tmp_path / "recorded" / "m.runs.parquet")
     with RunStore(user_runs_path()) as own:
         own.put_many([record(2, created="now"), record(3, (2,), created="now")])
-    assert {r.plan.dropped: (r.n_scored, r.created) for r in all_runs()[0]} == {(1,): (3, "then"), (2,): (3, "now")}
+    assert {r.plan.dropped: (r.n_scored, r.created) for r in read_sources().records} == {
+        (1,): (3, "then"),
+        (2,): (3, "now"),
+    }
 
 
 def test_slugs_are_file_names() -> None:
@@ -79,8 +77,9 @@ def test_slugs_are_file_names() -> None:
     assert "/" not in model_slug("/tmp/some model/x") and " " not in model_slug("/tmp/some model/x")
 
 
-def test_the_floors_of_several_benchmarks_are_pooled_by_their_items() -> None:
-    """The highest of them stood for all: one small benchmark of yes and no made a whole domain converge."""
+def test_the_floor_of_a_domain_is_the_mean_of_its_benchmarks_floors() -> None:
+    """The highest of them stood for all: one small benchmark of yes and no made a whole domain converge. Then they were
+    pooled by items, while a score is the mean over benchmarks."""
     records, sets = [], {}
     for benchmark, n, answers in (("easy", 20, "A"), ("hard", 80, "ABCD")):
         items = tuple(BenchmarkItem(f"{benchmark}{i}", "t", "?", answers[i % len(answers)]) for i in range(n))
@@ -89,7 +88,8 @@ def test_the_floors_of_several_benchmarks_are_pooled_by_their_items() -> None:
         for dropped in ((), (1,), (2,)):
             changes = {"benchmark": benchmark, "data_hash": benchmark, "plan": PruningPlan("m", 4, dropped, "x")}
             records.append(record(0, item_ids=ids, correct=right, gold_nll=losses, **changes))
-    assert regimes(records, sets).budgets[0].evidence["floor"] == pytest.approx(0.2 * 1 + 0.8 * 0.25)
+    found = RunView(Sources(own=tuple(records), items=sets), "m").regimes("math")
+    assert found is not None and found.budgets[0].evidence["floor"] == pytest.approx((1 + 0.25) / 2)
 
 
 def test_a_passport_holds_graded_scores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,5 +103,5 @@ def test_a_passport_holds_graded_scores(tmp_path: Path, monkeypatch: pytest.Monk
     with RunStore(user_runs_path()) as own:
         for dropped in ((), (1,)):
             own.put(record(0, dropped, metric="vqa_accuracy", max_new_tokens=16).with_outcomes(outcomes))
-    found = measured_scores(PruningPlan("m", 4, (1,)), "r1")["b"]
+    found = RunView.of("m", revision="r1").passport(PruningPlan("m", 4, (1,)))["b"]
     assert (found["score"], found["full_model"]) == (pytest.approx(0.55), pytest.approx(0.55))

@@ -27,7 +27,8 @@ from transformers import (
     Qwen3Config,
 )
 
-from core import cli, settings
+from core import settings
+from core.cli import main as cli
 from core.errors import ModelError
 from core.vlm import loading, placement
 from core.vlm.encoding import encode_samples

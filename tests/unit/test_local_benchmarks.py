@@ -7,7 +7,7 @@ from typing import Any
 import datasets
 import pytest
 
-from core.data.benchmarks import load_benchmark
+from core.benchmarks import load_benchmark
 from core.errors import SampleError
 from tests.benchmark_fixtures import picture, write_fixture
 
@@ -125,7 +125,7 @@ def test_further_bad_rows_are_counted(tmp_path: Path) -> None:
 
 def test_a_picture_that_is_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_fixture("local", tmp_path)
-    monkeypatch.setattr("core.data.benchmarks.local.MAX_BYTES", 50)
+    monkeypatch.setattr("core.benchmarks.sets.local.MAX_BYTES", 50)
     with pytest.raises(SampleError, match=r"line 1: its picture .* is larger than"):
         load_benchmark(f"local:{path}")
 

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from core.data.latex import latex_in, parse_latex
-from core.data.math_answers import same_value
-from core.data.scoring import METRICS, Gold, score_answer
 from core.errors import SampleError
+from core.records.gold import Gold
+from core.scoring.judging import METRICS, score_answer
+from core.scoring.latex import latex_in, parse_latex
+from core.scoring.values import same_value
 from tests.unit.test_architecture import loaded_by
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -143,7 +144,7 @@ def test_only_digits_reach_eval() -> None:
     program = """
 import json, sys
 from tests.unit.test_math_answers import CODE, HARD, TOWERS
-from core.data.math_answers import same_value
+from core.scoring.values import same_value
 seen = []
 def hook(event, args):
     if event == "compile" and isinstance(args[0], (str, bytes)):
@@ -197,7 +198,7 @@ def test_without_math_verify_only_what_needs_it_is_refused(monkeypatch: pytest.M
 
 def test_scoring_is_light_until_latex_is_compared() -> None:
     heavy = {"sympy", "math_verify", "latex2sympy2_extended", "torch", "numpy", "pandas"}
-    assert not loaded_by("import core.data.scoring") & heavy
-    plain = "from core.data.scoring import METRICS, score_answer\nfor m in METRICS: score_answer('it is 7', '7', m)"
+    assert not loaded_by("import core.scoring.judging") & heavy
+    plain = "from core.scoring.judging import METRICS, score_answer\nfor m in METRICS: score_answer('it is 7', '7', m)"
     assert not loaded_by(plain) & heavy
-    assert "sympy" in loaded_by("from core.data.math_answers import same_value\nsame_value('x+1', '1+x')")
+    assert "sympy" in loaded_by("from core.scoring.values import same_value\nsame_value('x+1', '1+x')")

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from core import cli, settings
-from core.data.samples import draw_samples
+from core import settings
+from core.cli import sweeps
 from core.errors import MemoryLimitError
-from core.pruning.plan import PruningPlan
+from core.records.plan import PruningPlan
+from core.scenes.samples import draw_samples
 from core.vlm import forest, load_vlm
 from core.vlm.encoding import Batch, encode_samples
 from core.vlm.forest import batch_outcomes, score_plans
@@ -98,8 +99,8 @@ def test_a_limit_makes_batches_small_enough() -> None:
 
 
 def test_the_command_line_states_the_limit_in_gib() -> None:
-    assert cli._scorer(None) is None
-    scorer = cli._scorer(0.5)
+    assert sweeps._scorer(None) is None
+    scorer = sweeps._scorer(0.5)
     assert isinstance(scorer, partial) and scorer.func is score_samples
     assert scorer.keywords == {"memory_bytes": 2**29}
 
@@ -148,7 +149,7 @@ def test_a_thousand_plans_allocate_little_more_than_ten() -> None:
 
 MEASURE = """
 import sys
-from core.data.samples import draw_samples
+from core.scenes.samples import draw_samples
 from core.vlm import forest, load_vlm
 from tests.unit.test_memory import random_plans
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dashboard.plain_text import plain
+from dashboard.text import plain
 
 
 @pytest.mark.parametrize("text", ["math_aware", "Qwen/Qwen3-VL-4B", "n = 500 items", "7 of 16 layers, 2026-11-23"])

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import PlanError
-from core.pruning.plan import ModelSpec, PruningPlan, check_budget, parse_budget, protected_layers
+from core.records.plan import ModelSpec, PruningPlan, check_budget, parse_budget, protected_layers
 
 
 @st.composite

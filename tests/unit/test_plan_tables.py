@@ -6,11 +6,12 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from core.pruning import PruningPlan
-from core.runs.records import Answer, TokenEvent
-from dashboard import plan_figures, plan_tables
-from dashboard.figures import ROW
-from dashboard.plan_tables import Request
+from core.analysis import plan_tables
+from core.analysis.plan_tables import Request
+from core.charts import plans as plan_charts
+from core.charts.style import ROW
+from core.records.answers import Answer, TokenEvent
+from core.records.plan import PruningPlan
 from tests.app.synthetic import ANATOMY, LAYERS, SPEC
 
 
@@ -114,9 +115,9 @@ def spec(chart) -> dict:
 
 
 def test_strips_say_dropped_kept_and_protected():
-    frame = plan_figures.strip_frame([PruningPlan("m", 6, (2, 3), "deepest")], frozenset({0, 5}))
+    frame = plan_charts.strip_frame([PruningPlan("m", 6, (2, 3), "deepest")], frozenset({0, 5}))
     assert frame.state.tolist() == ["protected", "kept", "dropped", "dropped", "kept", "protected"]
-    cells, crosses, _ = spec(plan_figures.layer_strips(frame))["layer"]
+    cells, crosses, _ = spec(plan_charts.layer_strips(frame))["layer"]
     assert crosses["mark"]["text"] == "×"
     assert crosses["transform"] == [{"filter": "datum.state == 'dropped'"}]
     assert cells["encoding"]["fillOpacity"]["condition"]["value"] == 0  # hollow
@@ -125,7 +126,7 @@ def test_strips_say_dropped_kept_and_protected():
 @pytest.mark.parametrize("quantity", plan_tables.QUANTITIES)
 def test_cost_bars_begin_with_the_floor(quantity):
     table = plan_tables.costs([plan(1, 2)], SPEC, ANATOMY, Request(32, 25, 16))
-    chart = spec(plan_figures.cost_bars(table, quantity))
+    chart = spec(plan_charts.cost_bars(table, quantity))
     parts = chart["layer"][0]["encoding"]["color"]["scale"]["domain"]
     assert parts[-1] == "decoder"
     floor = [layer for layer in chart["layer"] if layer["mark"]["type"] == "rule"]
@@ -136,7 +137,7 @@ def test_a_score_of_the_nearest_plan_is_hollow():
     nearest = ("manual", "by hand", "math", 0.5, 0.4, 0.6, 40, 0.9, 2, "uniform −2: also drops 3")
     columns = ["criterion", "plan", "group", "score", "low", "high", "n", "full", "distance", "measured"]
     frame = pd.DataFrame([nearest, ("block", "block", "math", 0.7, 0.6, 0.8, 40, 0.9, 0, "this plan")], columns=columns)
-    chart = spec(plan_figures.plan_score_chart(frame))
+    chart = spec(plan_charts.plan_score_chart(frame))
     marks = {str(layer.get("transform")): layer["mark"] for layer in chart["layer"] if layer["mark"]["type"] == "point"}
     assert marks["[{'filter': 'datum.exact'}]"]["filled"] and not marks["[{'filter': '!datum.exact'}]"]["filled"]
     assert chart["height"] == {"step": ROW}

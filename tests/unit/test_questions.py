@@ -8,9 +8,9 @@ from fractions import Fraction
 
 import pytest
 
-from core.data.questions import TASKS, domain_tasks, plural, steps_text
-from core.data.samples import draw_question
-from core.data.scenes import COLORS, SHAPES, Bar, Clock, Scene, Shape, TextLine
+from core.scenes.questions import TASKS, domain_tasks, plural, steps_text
+from core.scenes.samples import draw_question
+from core.scenes.scenes import COLORS, SHAPES, Bar, Clock, Scene, Shape, TextLine
 from tests.unit.test_scenes import value
 
 PLURALS = {"circles": "circle", "squares": "square", "triangles": "triangle"}

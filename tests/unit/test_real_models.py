@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from cache import RunStore
-from core.data.samples import draw_samples
-from core.data.scoring import failure_kind, score_answer
-from core.runs import library
-from core.runs.recipes import get_recipe
+from core.library import finding
+from core.measure.recipes import get_recipe
+from core.scenes.samples import draw_samples
+from core.scoring.judging import failure_kind, score_answer
 from core.vlm.loading import load_vlm
 from core.vlm.similarity import compute_atlas
 from tests.benchmark_fixtures import write_fixture
@@ -64,7 +64,7 @@ def test_three_benchmarks_by_the_commands_of_the_readme(
     again = document(capsys, *sweep)
     assert again["outcomes_scored"] == 0 and again["outcomes_reused"] == first["outcomes_scored"]
 
-    with RunStore(library.user_runs_path()) as store:
+    with RunStore(finding.user_runs_path()) as store:
         sets = {s.benchmark: s for s in store.item_sets()}
         records = store.records(qwen, answers=True)
     assert len(records) == len(first["scores"])
@@ -84,7 +84,7 @@ def test_three_benchmarks_by_the_commands_of_the_readme(
     assert code == 0, stderr
     found = document(capsys, "runs", "import", str(tmp_path / "results"), "--model", qwen)
     assert found["format"] == "lmms-eval" and found["runs"] > 0
-    with RunStore(library.user_runs_path()) as store:
+    with RunStore(finding.user_runs_path()) as store:
         assert {r.origin for r in store.records()} == {"measured", "imported"}
 
 

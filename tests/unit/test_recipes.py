@@ -11,19 +11,21 @@ from typing import Any
 
 import pytest
 
-from core import cli
-from core.data.benchmarks import get_benchmark
+from core.benchmarks import get_benchmark
+from core.cli import main as cli
 from core.errors import PlanError, RecipeError
-from core.pruning import PruningPlan, get_criterion, list_criteria
+from core.library.finding import recorded_anatomy_path, recorded_atlas_path
+from core.library.sources import read_sources
+from core.measure.estimates import Assumptions, Estimate, Row, expected_hours
+from core.measure.gpus import GPUS, Gpu, get_gpu
+from core.measure.recipes import get_recipe, list_recipes
+from core.measure.shapes import SHAPES, known_anatomy, write_anatomies
+from core.measure.sweep import sweep_plans
+from core.measure.workload import Work, recipe_plans, recipe_works
+from core.pruning import get_criterion, list_criteria
 from core.pruning.atlas import SimilarityAtlas
 from core.pruning.cost import LayerAnatomy, ModelAnatomy
-from core.runs.estimates import Assumptions, Estimate, Row, expected_hours
-from core.runs.gpus import GPUS, Gpu, get_gpu
-from core.runs.library import all_runs, recorded_anatomy_path, recorded_atlas_path
-from core.runs.recipes import get_recipe, list_recipes
-from core.runs.shapes import SHAPES, known_anatomy, write_anatomies
-from core.runs.sweep import sweep_plans
-from core.runs.workload import Work, recipe_plans, recipe_works
+from core.records.plan import PruningPlan
 
 
 def run(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str, str]:
@@ -270,7 +272,7 @@ def test_the_command_lists_recipes(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_estimates_need_no_torch() -> None:
-    code = "import sys; from core.runs import estimates, shapes; sys.exit('torch' in sys.modules)"
+    code = "import sys; from core.measure import estimates, shapes; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
 
 
@@ -335,4 +337,4 @@ def test_image_tokens_are_those_of_the_processors() -> None:
 
 def test_an_anatomy_is_not_taken_for_recorded_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STRATA_HOME", str(tmp_path))
-    assert {r.model.model_id for r in all_runs()[0]} == {"tiny"}
+    assert {r.model.model_id for r in read_sources().records} == {"tiny"}

@@ -9,21 +9,20 @@ import pytest
 
 from cache import load_recorded
 from core.analysis import chance_score, detect_regimes
-from core.data.items import ItemSet
-from core.data.samples import draw_from_source
-from core.pruning.atlas import SimilarityAtlas
-from core.pruning.cost import ModelAnatomy
-from core.pruning.criteria import build_plan
-from core.runs.library import (
-    comparable,
+from core.library.finding import (
     recorded_anatomy_path,
     recorded_atlas_path,
     recorded_regimes_path,
     recorded_runs_path,
-    regimes,
-    runs_key,
 )
-from core.runs.records import RunRecord, outcomes_frame
+from core.library.run_view import RunView, runs_key
+from core.library.sources import Sources
+from core.pruning.atlas import SimilarityAtlas
+from core.pruning.cost import ModelAnatomy
+from core.pruning.criteria import build_plan
+from core.records.items import ItemSet
+from core.records.runs import RunRecord, outcomes_frame
+from core.scenes.samples import draw_from_source
 from core.vlm import compute_atlas, load_vlm, read_anatomy, score_plans
 
 
@@ -105,10 +104,16 @@ def test_the_recorded_atlas_is_measured_again(atlas: SimilarityAtlas) -> None:
 def test_the_recorded_regimes_are_those_of_the_recorded_runs(
     runs: tuple[list[RunRecord], dict[str, ItemSet]], domain: str
 ) -> None:
-    records = comparable(r for r in runs[0] if r.domain == domain)
+    view = RunView(Sources(recorded=tuple(runs[0]), items=runs[1]), "tiny")
+    records = view.of_domain(domain)
     held = json.loads(recorded_regimes_path("tiny").read_text())[domain]
     assert held["runs"] == runs_key(records)
     again = detect_regimes(outcomes_frame(records), floor=max(chance_score(runs[1][r.data_hash]) for r in records))
     assert [(b["n_drop"], b["label"]) for b in held["budgets"]] == [(b.n_drop, b.label) for b in again.budgets]
-    assert regimes(records, runs[1]).boundaries == again.boundaries
+    taken = view.regimes(domain)
+    assert (
+        taken is not None
+        and taken.boundaries == again.boundaries
+        and view.floor(domain) == again.budgets[0].evidence["floor"]
+    )
     assert runs_key(records[1:]) != held["runs"]  # other runs would be tested anew

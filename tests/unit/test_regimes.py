@@ -12,8 +12,8 @@ import pytest
 from core.analysis.effects import disagreement, spread
 from core.analysis.regime_map import BudgetRegime, RegimeMap, as_ranges, low_budgets
 from core.analysis.regimes import _cut, chance_score, detect_regimes, is_evidence
-from core.data.items import BenchmarkItem, ItemSet
 from core.errors import StoreError
+from core.records.items import BenchmarkItem, ItemSet
 from tests.simulated_sweeps import FLAT, Effects, simulate
 
 RANK, STRUCTURE = Effects(rank=0.08), Effects(structure=0.08)
@@ -267,11 +267,11 @@ def test_spread_by_hand() -> None:
     """Two plans on 100 items, right on 80 and 60 of them independently: Q = 100 * 2 * 0.01 / residual, known noise."""
     a = np.arange(100) % 10 < 8
     b = np.arange(100) // 10 < 6
-    found = spread(np.array([a, b]))
+    found = spread([np.array([a, b])])
     residual = ((a.astype(float) - b - 0.2) ** 2).sum() / 2 / 99  # of one outcome, by the differences
     assert found.value == pytest.approx(np.sqrt(0.02 - residual / 100))
     assert found.low > 0
-    same = spread(np.array([a, a]))
+    same = spread([np.array([a, a])])
     assert (same.value, same.low, same.high) == (0, 0, 0)
 
 
@@ -287,5 +287,5 @@ def test_chance_is_each_tasks_commonest_answer() -> None:
 def test_disagreement_by_hand() -> None:
     """Of three plans on four items, the pairs differ on 1, 2 and 3 items: 6 of 12."""
     plans = np.array([[1, 1, 1, 1], [1, 1, 1, 0], [0, 1, 0, 1]], bool)
-    assert disagreement(plans) == pytest.approx(6 / 12)
-    assert np.isnan(disagreement(plans[:1]))
+    assert disagreement([plans]) == pytest.approx(6 / 12)
+    assert np.isnan(disagreement([plans[:1]]))

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.pruning import ModelSpec, PruningPlan
-from core.runs.records import RunRecord
-from dashboard import results
+from core.analysis import tables
+from core.records.plan import ModelSpec, PruningPlan
+from core.records.runs import RunRecord
 
 
 def outcomes() -> pd.DataFrame:
@@ -36,52 +36,52 @@ def outcomes() -> pd.DataFrame:
         "correct",
         "gold_nll",
     ]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=columns).assign(benchmark="tiny-math", graded=float("nan"))
 
 
 def test_scores_retention_and_full_model():
-    table = results.score_table(outcomes())
+    table = tables.score_table(outcomes())
     a = table[table.criterion == "a"].iloc[0]
     assert (a.n, a.n_correct, a.score) == (4, 2, 0.5)
     assert a.retention == pytest.approx(2 / 3)
     assert a.low == pytest.approx(0.15004, abs=1e-4)  # Wilson, 2 of 4
-    assert results.full_score(table, "math") == 0.75
-    assert np.isnan(results.full_score(table, "general"))
+    assert tables.full_score(table, "math") == 0.75
+    assert np.isnan(tables.full_score(table, "general"))
 
 
 def test_scores_by_task_split_the_items():
-    table = results.score_table(outcomes(), "task")
+    table = tables.score_table(outcomes(), "task")
     a = table[table.criterion == "a"].set_index("group")
     assert a.n.to_dict() == {"t0": 2, "t1": 2}
     assert a.score.to_dict() == {"t0": 0.5, "t1": 0.5}
 
 
 def test_envelope_is_over_the_random_plans_only():
-    envelope = results.random_envelope(results.score_table(outcomes()), ["math"]).iloc[0]
+    envelope = tables.random_envelope(tables.score_table(outcomes()), ["math"]).iloc[0]
     assert envelope.plans == 2
     assert envelope["median"] == 0.5
     assert (envelope.low, envelope.high) == (pytest.approx(0.3), pytest.approx(0.7))
 
 
 def test_empty_outcomes_give_empty_tables():
-    table = results.score_table(outcomes().iloc[:0])
+    table = tables.score_table(outcomes().iloc[:0])
     assert table.empty
-    assert results.curves(table, ["a"], ["math"]).empty
-    assert results.random_envelope(table, ["math"]).empty
+    assert tables.curves(table, ["a"], ["math"]).empty
+    assert tables.random_envelope(table, ["math"]).empty
 
 
 def test_coinciding_plans_are_named_once():
-    points = results.curves(results.score_table(outcomes()), ["a", "b", "c"], ["math"])
-    assert results.coinciding(points) == [("a = c", [2])]
+    points = tables.curves(tables.score_table(outcomes()), ["a", "b", "c"], ["math"])
+    assert tables.coinciding(points) == [("a = c", [2])]
 
 
 def test_ranges():
-    assert results.as_ranges([5, 1, 2, 3]) == "1 to 3, 5"
-    assert results.as_ranges([]) == ""
+    assert tables.as_ranges([5, 1, 2, 3]) == "1 to 3, 5"
+    assert tables.as_ranges([]) == ""
 
 
 def test_pairwise_counts_discordant_items():
-    table = results.pairwise(outcomes(), ["full", "a", "b"], 2, "math")
+    table = tables.pairwise(outcomes(), ["full", "a", "b"], 2, "math")
     pair = table[(table.a == "a") & (table.b == "b")].iloc[0]
     assert (pair.n, pair.a_only, pair.b_only, pair.difference, pair.p) == (4, 1, 1, 0.0, 1.0)
     full_b = table[(table.a == "full model") & (table.b == "b")].iloc[0]
@@ -91,26 +91,26 @@ def test_pairwise_counts_discordant_items():
 
 
 def test_pairs_are_read_in_points_with_what_could_be_seen():
-    row = results.pairs_as_read(results.pairwise(outcomes(), ["full", "b"], 2, "math")).iloc[0]
+    row = tables.pairs_as_read(tables.pairwise(outcomes(), ["full", "b"], 2, "math")).iloc[0]
     assert (row.a, row.b, row.n, row.a_only, row.b_only, row.difference) == ("full model", "b", 4, 2, 1, 25.0)
     assert row.interval.startswith("-") and " to +" in row.interval
     assert row.p == "1.000" and np.isnan(row.visible)  # four items can show nothing
 
 
 def test_pairwise_without_shared_measurements_is_empty():
-    assert results.pairwise(outcomes(), ["a", "b"], 5, "math").empty
+    assert tables.pairwise(outcomes(), ["a", "b"], 5, "math").empty
 
 
 def test_flipped_items_say_lost_or_gained_the_largest_change_first():
-    table = results.flipped(outcomes(), "b", 2, "math")
+    table = tables.flipped(outcomes(), "b", 2, "math")
     assert table[["item_id", "change"]].to_numpy().tolist() == [["i3", "gained"], ["i2", "lost"], ["i1", "lost"]]
     assert (table.full_nll[0], table.plan_nll[0]) == (4.0, 0.25)
-    assert results.flipped(outcomes(), "b", 3, "math").empty
+    assert tables.flipped(outcomes(), "b", 3, "math").empty
 
 
 def test_flips_are_counted_by_task():
-    flips = results.flipped(outcomes(), "b", 2, "math")
-    counts = results.flips_by_task(flips, results.score_table(outcomes(), "task"))
+    flips = tables.flipped(outcomes(), "b", 2, "math")
+    counts = tables.flips_by_task(flips, tables.score_table(outcomes(), "task"))
     assert counts.to_dict("records") == [
         {"task": "t0", "lost": 1, "gained": 0, "n": 2},
         {"task": "t1", "lost": 1, "gained": 1, "n": 2},
@@ -119,13 +119,13 @@ def test_flips_are_counted_by_task():
 
 def test_the_front_keeps_what_nothing_cheaper_or_better_beats():
     cost, value = pd.Series([1, 1, 2, 3, 3, 4]), pd.Series([0.2, 0.3, 0.3, 0.5, 0.4, 0.5])
-    assert results.pareto_front(cost, value).tolist() == [False, True, False, True, False, False]
+    assert tables.pareto_front(cost, value).tolist() == [False, True, False, True, False, False]
 
 
 def test_cost_frame_keeps_the_front_of_all_plans_beside_the_chosen_ones():
-    table = results.score_table(outcomes())
+    table = tables.score_table(outcomes())
     costs = pd.DataFrame({"plan_id": ["p0", "pa", "pb", "r0", "r1"], "flops": [9, 5, 4, 4, 6]})
-    frame = results.cost_frame(table, costs, "flops", "math", ["a"])
+    frame = tables.cost_frame(table, costs, "flops", "math", ["a"])
     assert dict(zip(frame.criterion + frame.plan_id, frame.front, strict=True)) == {
         "bpb": True,  # 0.5 at 4
         "randomr0": False,  # 0.25 at 4
@@ -148,21 +148,21 @@ def test_scores_from_elsewhere_stand_for_themselves():
         run("published", "y", 8, 0),
         run("published", "y", 6, 2),
     ]
-    points = results.reference_points(runs, "math", "retention").set_index("origin")
+    points = tables.reference_points(runs, "math", "retention").set_index("origin")
     assert points.value.to_dict() == pytest.approx({"imported": 0.5, "published": 0.75})
     assert points.label["published"] == "uniform (published)" and points.benchmark["imported"] == "x"
-    assert results.reference_points(runs, "general").empty
+    assert tables.reference_points(runs, "general").empty
 
 
 def test_the_twin_of_a_score_chart_holds_everything_that_is_drawn():
-    table = results.score_table(outcomes())
-    points, envelope = results.curves(table, ["a"], ["math"]), results.random_envelope(table, ["math"])
-    twin = results.drawn_numbers(points, envelope, None)
+    table = tables.score_table(outcomes())
+    points, envelope = tables.curves(table, ["a"], ["math"]), tables.random_envelope(table, ["math"])
+    twin = tables.drawn_numbers(points, envelope, None)
     assert twin[["criterion", "n_drop", "value"]].to_numpy().tolist() == [["a", 2, 0.5], ["random", 2, 0.5]]
-    assert results.drawn_numbers(points.iloc[:0], envelope.iloc[:0], None).empty
+    assert tables.drawn_numbers(points.iloc[:0], envelope.iloc[:0], None).empty
 
 
 def test_evidence_is_spread_over_columns():
     evidence = {"n_items": 40, "rank_effect": {"value": 0.4, "low": 0.1, "high": 0.6}}
-    row = results.evidence_table([(3, "converged", evidence)]).iloc[0]
+    row = tables.evidence_table([(3, "converged", evidence)]).iloc[0]
     assert (row.n_drop, row.label, row.rank_effect, row.rank_effect_low) == (3, "converged", 0.4, 0.1)

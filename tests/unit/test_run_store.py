@@ -23,10 +23,11 @@ from cache import RunStore, load_recorded, parquet
 from cache.disk import JSONBytesDisk
 from cache.keys import run_key
 from cache.run_store import store_state
-from core.data.items import BenchmarkItem, ItemSet
 from core.errors import StoreError
-from core.pruning.plan import ModelSpec, PruningPlan
-from core.runs.records import ItemAnswer, RunRecord
+from core.records.answers import ItemAnswer
+from core.records.items import BenchmarkItem, ItemSet
+from core.records.plan import ModelSpec, PruningPlan
+from core.records.runs import RunRecord
 
 SPEC = ModelSpec("tiny", "abc", "llava", 8, (), 800, (100,) * 8, "float32", "cpu")
 ITEMS = ItemSet(

@@ -6,19 +6,11 @@ from collections import Counter
 
 import pytest
 
-from core.data.questions import TASKS, domain_tasks
-from core.data.samples import (
-    DOMAINS,
-    SPLITS,
-    alternate,
-    data_hash,
-    draw_from_source,
-    draw_samples,
-    random_split_scene,
-    split_of,
-)
-from core.data.scenes import SCENE_KINDS, draw, random_scene
 from core.errors import SampleError
+from core.records.samples import data_hash
+from core.scenes.questions import TASKS, domain_tasks
+from core.scenes.samples import DOMAINS, SPLITS, alternate, draw_from_source, draw_samples, random_split_scene, split_of
+from core.scenes.scenes import SCENE_KINDS, draw, random_scene
 
 
 def pixels(image) -> str:

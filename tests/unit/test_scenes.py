@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from core.data.scenes import (
+from core.scenes.scenes import (
     BACKGROUNDS,
     COLORS,
     SCENE_KINDS,

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 import pytest
 
-from core.data.samples import draw_samples
-from core.data.scoring import Gold, failure_kind, repeats, score_answer
 from core.errors import SampleError
-from core.pruning.plan import PruningPlan
-from core.runs.records import GenerationConfig
+from core.records.answers import GenerationConfig
+from core.records.gold import Gold
+from core.records.plan import PruningPlan
+from core.scenes.samples import draw_samples
+from core.scoring.judging import failure_kind, repeats, score_answer
 
 
 @dataclass

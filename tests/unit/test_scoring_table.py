@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.data.scoring import METRICS, Gold, Score, get_metric, score_answer
+from core.records.gold import Gold
+from core.scoring.judging import METRICS, Score, get_metric, score_answer
 from tests.unit.scoring_table import TABLE, Row, said
 
 OUTCOMES = {"correct", "wrong", "unparsable", "empty"}

@@ -13,12 +13,12 @@ import pytest
 
 from cache import RunStore
 from core.analysis.statistics import mcnemar_exact, paired_bootstrap
+from core.charts import style
 from core.errors import PlanError, SampleError
+from core.measure.search import Layers, SearchReport, local_search, neighbours, search_plan
+from core.measure.sweep import benchmark_items
 from core.pruning.criteria import build_plan, get_criterion
-from core.pruning.plan import PruningPlan
-from core.runs.search import Layers, SearchReport, local_search, neighbours, search_plan
-from core.runs.sweep import benchmark_items
-from dashboard import figures
+from core.records.plan import PruningPlan
 from tests.sweeping import N_LAYERS, VLM, FakeScorer, make_benchmark, sweep_atlas
 
 FREE = range(1, 13)
@@ -231,4 +231,4 @@ def test_the_name_of_a_searched_plan_is_known_and_says_how_to_find_one() -> None
         domain = "general" if ":" in name else "math"
         with pytest.raises(PlanError, match=rf"python -m core search --model tiny --domain {domain} --budget 3"):
             build_plan(sweep_atlas(), name, 3)
-        assert figures.style_of(name) == figures.STYLES["search"]
+        assert style.style_of(name) == style.STYLES["search"]

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from core import cli, settings
-from core.data.samples import draw_samples
+from core import settings
+from core.cli import main as cli
 from core.errors import ModelError
-from core.pruning.plan import PruningPlan
+from core.records.plan import PruningPlan
+from core.scenes.samples import draw_samples
 from core.vlm.forest import score_plans
 from core.vlm.loading import load_outline
 from core.vlm.shaped import load_random

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from core import cli, settings
+from core import settings
+from core.cli import main as cli
 from core.vlm.smol import fetch
 from core.vlm.smol.package import Package
 from core.vlm.smol.train import TrainConfig, train_eyes

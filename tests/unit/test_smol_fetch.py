@@ -10,9 +10,9 @@ import torch
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from core import settings
-from core.data.samples import draw_samples
 from core.errors import ModelError
-from core.runs.records import Answer, GenerationConfig, PaneDone
+from core.records.answers import Answer, GenerationConfig, PaneDone
+from core.scenes.samples import draw_samples
 from core.vlm import load_vlm
 from core.vlm.generation import stream_answers
 from core.vlm.loading import known_models

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from core.data.questions import TASKS, Question
-from core.data.samples import random_split_scene
-from core.data.scenes import Bar, Clock, Scene, Shape, TextLine
 from core.errors import ModelError
+from core.scenes.questions import TASKS, Question
+from core.scenes.samples import random_split_scene
+from core.scenes.scenes import Bar, Clock, Scene, Shape, TextLine
 from core.vlm.smol.align import align
 from core.vlm.smol.checkpoints import export_eyes, load_checkpoint, save_checkpoint
 from core.vlm.smol.convert import read_gguf

@@ -15,12 +15,13 @@ import pytest
 
 from cache import RunStore
 from core import __version__
-from core.data.samples import Sample, draw_from_source
 from core.errors import CalibrationError, PlanError, SampleError
+from core.measure.sweep import benchmark_items, run_sweep, sweep_plans
 from core.pruning.atlas import SimilarityAtlas
-from core.pruning.plan import PruningPlan
-from core.runs.records import ItemAnswer
-from core.runs.sweep import benchmark_items, run_sweep, sweep_plans
+from core.records.answers import ItemAnswer
+from core.records.plan import PruningPlan
+from core.records.samples import Sample
+from core.scenes.samples import draw_from_source
 from tests import sweeping
 from tests.sweeping import CRITERIA, N_LAYERS, SPEC, VLM, FakeScorer, Scores, make_benchmark, sweep_atlas
 from tests.sweeping import outcomes_table as table

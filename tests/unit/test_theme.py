@@ -7,8 +7,12 @@ from itertools import product
 import pytest
 
 from core import settings
-from core.pruning import PruningPlan
-from dashboard import charts, figures, plan_figures, plan_tables, score_figures
+from core.analysis import plan_tables
+from core.charts import plans as plan_charts
+from core.charts import scores as score_charts
+from core.charts import style
+from core.records.plan import PruningPlan
+from dashboard import charts
 
 THEME = tomllib.loads((settings.ROOT / ".streamlit" / "config.toml").read_text())["theme"]
 MODES = ("light", "dark")
@@ -66,32 +70,32 @@ def test_no_button_writes_white_on_the_primary_colour():
         assert not re.search(r"type=[^,)\n]*\"primary\"", path.read_text()), path.name
 
 
-@pytest.mark.parametrize(("mode", "ink"), list(zip(MODES, figures.INKS, strict=True)))
+@pytest.mark.parametrize(("mode", "ink"), list(zip(MODES, style.INKS, strict=True)))
 def test_text_in_charts(mode, ink):
     page, _ = backgrounds(mode)
     assert contrast(ink, page) >= TEXT
-    for color in score_figures.REGIME_COLORS.values():
+    for color in score_charts.REGIME_COLORS.values():
         assert contrast(ink, over(color, page, 0.25)) >= TEXT, "a letter in the row of regimes"
-    assert contrast(ink, over(figures.ACCENT, page, 0.42)) >= TEXT, "a number in the map of overlaps"
+    assert contrast(ink, over(style.ACCENT, page, 0.42)) >= TEXT, "a number in the map of overlaps"
 
 
 def test_the_ink_is_chosen_by_the_background():
-    light, dark = figures.INKS
+    light, dark = style.INKS
     ink = {"expr": f"luminance(background) > 0.4 ? '{light}' : '{dark}'"}
     overlaps = plan_tables.overlaps([PruningPlan("m", 8, (1, 2), "block"), PruningPlan("m", 8, (2, 3), "uniform")])
-    config = charts.drawn(plan_figures.overlap_map, overlaps)["config"]
+    config = charts.drawn(plan_charts.overlap_map, overlaps)["config"]
     assert config["axis"]["labelColor"] == config["axis"]["titleColor"] == config["legend"]["labelColor"] == ink
 
 
 MARKS = {
-    **{name: style.color for name, style in figures.STYLES.items()},
-    **{f"spare {c}": c for c in figures.SPARE},
-    **plan_figures.PART_COLORS,
-    **score_figures.REGIME_COLORS,
-    "accent": figures.ACCENT,
-    "neutral": figures.NEUTRAL,
-    "high": figures.HIGH,
-    "low": figures.LOW,
+    **{name: look.color for name, look in style.STYLES.items()},
+    **{f"spare {c}": c for c in style.SPARE},
+    **plan_charts.PART_COLORS,
+    **score_charts.REGIME_COLORS,
+    "accent": style.ACCENT,
+    "neutral": style.NEUTRAL,
+    "high": style.HIGH,
+    "low": style.LOW,
 }
 
 
@@ -101,8 +105,8 @@ def test_marks_in_charts(name, mode):
 
 
 def test_the_bar_of_a_protected_layer_is_seen_on_every_strip():
-    for style in figures.STYLES.values():
-        assert contrast("#ffffff", style.color) >= GRAPHIC
+    for look in style.STYLES.values():
+        assert contrast("#ffffff", look.color) >= GRAPHIC
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from core import settings
-from core.data.questions import TASKS, Question, domain_tasks
-from core.data.samples import draw_samples, random_split_scene
-from core.data.scenes import Shape, TextLine
-from core.pruning.plan import PruningPlan
+from core.records.plan import PruningPlan
+from core.scenes.questions import TASKS, Question, domain_tasks
+from core.scenes.samples import draw_samples, random_split_scene
+from core.scenes.scenes import Shape, TextLine
 from core.vlm import VLM, answer, load_vlm, score_plans
 from core.vlm.encoding import encode_samples
 from core.vlm.tiny.evaluate import evaluate_tiny

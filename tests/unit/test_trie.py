@@ -5,8 +5,8 @@ import weakref
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from core.pruning.plan import PruningPlan
 from core.pruning.trie import held_values, shared_layers, trie_layers, walk
+from core.records.plan import PruningPlan
 
 KEPT = [(0, 1, 3), (0, 2, 3), (0, 3), (0, 2)]
 N_LAYERS = 8

@@ -10,7 +10,7 @@ from accelerate import cpu_offload, dispatch_model
 from transformers import LlavaForConditionalGeneration
 
 from core.errors import PlanError
-from core.pruning.plan import PruningPlan
+from core.records.plan import PruningPlan
 from core.vlm.encoding import encode_prompts, encode_samples
 from core.vlm.forest import score_plans
 from core.vlm.loading import VLM, describe

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from core.data.samples import random_split_scene
-from core.data.scenes import draw
+from core.scenes.samples import random_split_scene
+from core.scenes.scenes import draw
 from core.vlm.smol.model import Connector, image_features
 from core.vlm.smol.words import WordTargets
 

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from core.data.questions import TASKS, Question
-from core.data.samples import random_split_scene
-from core.data.scenes import SCENE_KINDS, Bar, Scene, Shape, TextLine, draw
+from core.scenes.questions import TASKS, Question
+from core.scenes.samples import random_split_scene
+from core.scenes.scenes import SCENE_KINDS, Bar, Scene, Shape, TextLine, draw
 from core.vlm.smol.model import IMAGE
 from core.vlm.tiny.model import N_IMAGE_TOKENS
 

@@ -1,6 +1,6 @@
 """What is practised how much: tasks with errors more, and what builds on another task once that one goes well."""
 
-from core.data.questions import TASKS
+from core.scenes.questions import TASKS
 
 FIRST = {  # task: what it builds on
     "bar_sum": "bar_value",

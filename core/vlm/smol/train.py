@@ -21,8 +21,8 @@ from torch import nn
 from transformers import PreTrainedTokenizerBase
 
 from core import settings
-from core.data.questions import domain_tasks
-from core.data.samples import DOMAINS, draw_question
+from core.scenes.questions import domain_tasks
+from core.scenes.samples import DOMAINS, draw_question
 from core.vlm.smol.align import align
 from core.vlm.smol.checkpoints import COUNTERS, export_eyes, load_checkpoint, save_checkpoint
 from core.vlm.smol.eyes import CONFIG, load_eyes

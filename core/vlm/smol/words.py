@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from core.data.scenes import CELL, SIZE, Bar, Scene, Shape, TextLine
+from core.scenes.scenes import CELL, SIZE, Bar, Scene, Shape, TextLine
 from core.vlm.tiny.model import N_IMAGE_TOKENS, PATCH
 
 BLANK = " blank"  # where nothing lies

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from core.data.questions import TASKS
-from core.data.samples import DOMAINS, draw_samples
-from core.pruning.plan import PruningPlan
+from core.records.plan import PruningPlan
+from core.scenes.questions import TASKS
+from core.scenes.samples import DOMAINS, draw_samples
 from core.vlm.forest import score_plans
 from core.vlm.loading import VLM
 from core.vlm.similarity import Progress

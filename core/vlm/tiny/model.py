@@ -18,9 +18,9 @@ from transformers import (
 )
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-from core.data.questions import TASKS
-from core.data.samples import random_split_scene
-from core.data.scenes import SCENE_KINDS, SIZE
+from core.scenes.questions import TASKS
+from core.scenes.samples import random_split_scene
+from core.scenes.scenes import SCENE_KINDS, SIZE
 
 PAD, IMAGE, USER, ASSISTANT, END = "<pad>", "<image>", "<|user|>", "<|assistant|>", "<|end|>"
 PATCH = 16

@@ -27,9 +27,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
 
-from core.data.questions import TASKS, Question, domain_tasks
-from core.data.samples import DOMAINS, draw_samples, random_split_scene
-from core.data.scenes import SCENE_KINDS, draw
+from core.scenes.questions import TASKS, Question, domain_tasks
+from core.scenes.samples import DOMAINS, draw_samples, random_split_scene
+from core.scenes.scenes import SCENE_KINDS, draw
 from core.vlm.placement import parse_device
 from core.vlm.tiny.model import (
     ASSISTANT,

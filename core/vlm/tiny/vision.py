@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from core.data.scenes import CELL, COLORS, SHAPES, SIZE, Bar, Scene, Shape, TextLine
+from core.scenes.scenes import CELL, COLORS, SHAPES, SIZE, Bar, Scene, Shape, TextLine
 from core.vlm.tiny.model import N_IMAGE_TOKENS, PATCH
 
 CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-×"
