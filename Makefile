@@ -11,7 +11,7 @@ PIP := $(PY) -m pip --disable-pip-version-check --quiet
 # two files at a time; the tests of one file stay together, since they share servers and models
 PYTEST := $(PY) -m pytest -n 2 --dist loadfile
 
-.PHONY: help run test check lint types unit rest format audit bench screenshots train hooks setup dev browser clean
+.PHONY: help run test check lint types unit rest format audit bench screenshots smol train hooks setup dev browser clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -62,6 +62,11 @@ bench: setup ## speed of ours against the reference ways
 
 screenshots: dev browser ## the pictures of the README
 	@$(PY) -m tests.browser.screenshots
+
+smol: setup ## fetch a really pretrained model (93 MB), give it eyes, and start the dashboard with it
+	@$(PY) -m core models fetch smol
+	@echo "smol is chosen at http://localhost:$(PORT)/?model=smol"
+	@$(MAKE) run PORT=$(PORT)
 
 train: setup ## train the embedded model again (hours on a CPU)
 	@$(PY) -m core tiny train

@@ -19,6 +19,7 @@ ON, OFF = ("1", "true", "yes", "on"), ("", "0", "false", "no", "off")
 ROOT = Path(__file__).resolve().parent.parent
 ASSETS = ROOT / "assets"
 TINY_DIR = ASSETS / "strata-tiny"
+SMOL_EYES = ASSETS / "strata-smol"  # what is trained here of the model that `models fetch smol` makes
 RECORDED_DIR = Path(
     os.environ.get("STRATA_RECORDED") or ROOT / "cache" / "recorded"
 )  # runs that ship with the project; read only
@@ -32,6 +33,16 @@ def data_dir() -> Path:
     usual = Path.home() / ".cache" / "strata"
     wanted = os.environ.get("STRATA_HOME")
     return usual if not wanted or (_in_container() and not writable(wanted)) else Path(wanted)
+
+
+def smol_dir() -> Path:
+    """The folder of the model that `python -m core models fetch smol` makes, there or not."""
+    return data_dir() / "models" / "smol"
+
+
+def named_folder(model_id: str) -> Path | None:
+    """The folder of a model that goes by a short name, there or not; None for Hub ids and paths."""
+    return {"tiny": TINY_DIR, "smol": smol_dir()}.get(model_id)
 
 
 def _in_container() -> bool:

@@ -106,7 +106,7 @@ def _export_text(plan: PruningPlan, model: str, form: str, target: Path | None, 
     elif form == "snippet":
         text = python_snippet(replace(plan, model_id=model))
     else:
-        text = mergekit_yaml(plan, str(settings.TINY_DIR) if model == "tiny" else model)
+        text = mergekit_yaml(plan, str(settings.named_folder(model) or model))
     if target:
         try:
             target.parent.mkdir(parents=True, exist_ok=True)

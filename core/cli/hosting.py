@@ -26,6 +26,7 @@ PACKAGES = {  # what is missing where a package is: what it is for, how to get i
     "transformers": ("answers, calibration and sweeps", "requirements.txt"),
     "datasets": ("real benchmarks", "requirements.txt"),
     "math_verify": ("answers with formulas", "requirements.txt"),
+    "gguf": ("python -m core models fetch smol", "requirements.txt"),
     "accelerate": ("models larger than one GPU", "requirements-gpu.txt"),
     "torchvision": ("faster picture processors", "requirements-gpu.txt"),
     "ray": ("sweeps on a cluster", "requirements-ray.txt"),

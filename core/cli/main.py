@@ -22,6 +22,7 @@ from core.cli import (
     regimes,
     runs,
     shared,
+    smol,
     sweeps,
     tiny,
 )
@@ -37,7 +38,6 @@ app = typer.Typer(
 )
 for command in (
     *(
-        models.models,
         ask.ask,
         plans.calibrate,
         plans.plan,
@@ -49,7 +49,7 @@ for command in (
     *(benchmarks.benchmarks, recipes.recipes, hosting.doctor, hosting.record, hosting.report, bench.bench),
 ):
     app.command()(command)
-for group in (runs, tiny):
+for group in (models, runs, tiny, smol):
     group.register(app)
 
 

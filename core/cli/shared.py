@@ -24,11 +24,14 @@ if TYPE_CHECKING:
 EMBEDDED = "tiny"
 out, err = Console(), Console(stderr=True)
 
-ModelOption = Annotated[str, typer.Option("--model", help="tiny, a Hub id (with @revision), or a local folder.")]
+ModelOption = Annotated[
+    str, typer.Option("--model", help="tiny, smol (once fetched), a Hub id (with @revision), or a local folder.")
+]
 PlannedOption = Annotated[
     str | None,
     typer.Option(
-        "--model", help="tiny, a Hub id (with @revision), or a folder; by default the plan's or atlas's own, or tiny."
+        "--model",
+        help="tiny, smol, a Hub id (with @revision), or a folder; by default the plan's or atlas's own, or tiny.",
     ),
 ]
 DeviceOption = Annotated[

@@ -30,6 +30,7 @@ from core.vlm.placement import BALANCED, choose_place, loaded_dtype
 from core.vlm.processing import load_processor
 
 TINY = "tiny"
+SMOL = "smol"
 HASHED_WHOLE = 64 * 2**20  # bytes; of larger weight files only the head is hashed
 WANTED_FILES = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model"]
 # what transformers raises for unusable files
@@ -70,8 +71,8 @@ def load_vlm(model_id: str = TINY, revision: str | None = None, device: str = "a
     """Load an image-text-to-text model by name, Hub id or local folder.
 
     Args:
-        model_id: "tiny" (embedded), a Hub id "org/name", optionally with "@revision", or a path that starts with
-            "/", "." or "~".
+        model_id: "tiny" (embedded), "smol" (fetched), a Hub id "org/name", optionally with "@revision", or a path that
+            starts with "/", "." or "~".
         device: "auto" is the CPU without a GPU, else the first GPU that holds the whole model, else "balanced": layers
             spread over all GPUs and the CPU by accelerate (its device_map). Or a device by name.
         dtype: "auto" is float32 on CPU and the checkpoint's own elsewhere.
@@ -201,6 +202,10 @@ def _resolve(model_id: str, revision: str | None) -> tuple[Path, str, str]:
         if not (settings.TINY_DIR / "config.json").exists():
             raise ModelError("the embedded model is missing: run python -m core tiny train")
         return settings.TINY_DIR, TINY, folder_revision(settings.TINY_DIR)
+    if model_id == SMOL:
+        if not (settings.smol_dir() / "config.json").exists():
+            raise ModelError("smol is not on this machine yet: run python -m core models fetch smol (93 MB)")
+        return settings.smol_dir(), SMOL, folder_revision(settings.smol_dir())
     if model_id.startswith(("/", ".", "~")):
         folder = Path(model_id).expanduser()
         if not (folder / "config.json").is_file():
@@ -213,7 +218,8 @@ def _resolve(model_id: str, revision: str | None) -> tuple[Path, str, str]:
         name = ""
     if name.count("/") != 1:
         raise ModelError(
-            f"unknown model '{model_id}': give 'tiny', a Hub id (Qwen/Qwen3-VL-4B-Instruct) or a folder (./model)"
+            f"unknown model '{model_id}': give 'tiny', 'smol', a Hub id (Qwen/Qwen3-VL-4B-Instruct) or a folder "
+            "(./model)"
         )
     try:
         # from_pretrained("org/name") would prefer a local folder of that name; the snapshot's path does not
@@ -288,8 +294,10 @@ def quiet_transformers() -> None:
 
 
 def known_models() -> tuple[list[ModelSpec], dict[str, str]]:
-    """Specs of the embedded model and of models in the local Hub cache; and why others there are not supported."""
+    """Specs of the embedded and the fetched model and of those in the Hub cache; and why others are not supported."""
     found = [_resolve(TINY, None)]
+    with suppress(ModelError):
+        found.append(_resolve(SMOL, None))
     with suppress(CacheNotFound):
         for repo in sorted(scan_cache_dir().repos, key=lambda r: r.repo_id):
             if repo.repo_type == "model" and repo.revisions:

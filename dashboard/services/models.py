@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from core.vlm.loading import VLM
 
 DEFAULT_MODEL = "tiny"
+FETCHED_MODEL = "smol"  # python -m core models fetch smol
 
 
 @st.cache_resource(max_entries=1, show_spinner=False)
@@ -39,6 +40,8 @@ def live(model_id: str = DEFAULT_MODEL) -> bool:
         return False
     if model_id == DEFAULT_MODEL:
         return any(settings.TINY_DIR.glob("*.safetensors"))
+    if model_id == FETCHED_MODEL:
+        return (settings.smol_dir() / "config.json").is_file()
     if model_id.startswith(("/", ".", "~")):
         return (Path(model_id).expanduser() / "config.json").is_file()
     from huggingface_hub import try_to_load_from_cache
@@ -77,8 +80,9 @@ def engine() -> "Engine":
 
 
 def known() -> list[str]:
-    """Models that a page can show: the embedded one, and every model with runs here."""
+    """Models that a page can show: the embedded one, the fetched one, and every model with runs here."""
     found = {DEFAULT_MODEL, *(r.model.model_id for r in scores.sources().records)}
+    found |= {FETCHED_MODEL} if live(FETCHED_MODEL) else set()
     return sorted(filter(offered, found), key=lambda m: (m != DEFAULT_MODEL, m))
 
 

@@ -42,8 +42,11 @@ def measure_speed(model_id: str, plans: Sequence[PruningPlan | None], progress: 
 
 
 def model_ref(model_id: str) -> str:
-    """A model as other tools take it: the embedded one is a folder."""
-    return f"./{settings.shown(settings.TINY_DIR)}" if model_id == models.DEFAULT_MODEL else model_id
+    """A model as other tools take it: the embedded and the fetched one are folders."""
+    folder = settings.named_folder(model_id)
+    if folder is None:
+        return model_id
+    return f"./{settings.shown(folder)}" if folder.is_relative_to(settings.ROOT) else str(folder)
 
 
 def export_zip(

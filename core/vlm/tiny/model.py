@@ -86,8 +86,10 @@ def build_tokenizer(seed: int = 0) -> PreTrainedTokenizerFast:
     return fast
 
 
-def build_processor(tokenizer: PreTrainedTokenizerFast, size: int = SIZE, patch_size: int = PATCH) -> LlavaProcessor:
-    """Square pictures of `size` pixels without a centre crop, so that all of an upload is seen."""
+def build_processor(
+    tokenizer: PreTrainedTokenizerFast, size: int = SIZE, patch_size: int = PATCH, chat_template: str = CHAT_TEMPLATE
+) -> LlavaProcessor:
+    """Square pictures of `size` pixels without a centre crop: an upload keeps all of its picture."""
     image_processor = CLIPImageProcessorPil(
         size={"height": size, "width": size},
         do_center_crop=False,
@@ -100,7 +102,7 @@ def build_processor(tokenizer: PreTrainedTokenizerFast, size: int = SIZE, patch_
         patch_size=patch_size,
         vision_feature_select_strategy="default",
         num_additional_image_tokens=1,  # the class token, which "default" leaves out
-        chat_template=CHAT_TEMPLATE,
+        chat_template=chat_template,
         image_token=IMAGE,
     )
 
