@@ -1,4 +1,3 @@
-# ruff: noqa: E501, RUF001 - an answer is a line, as it was written
 """Further answers of the kinds in `scoring_cases`, judged before they were tried; one row each, in the same columns."""
 
 from tests.unit.scoring_cases import Case
