@@ -102,7 +102,7 @@ def test_any_text_gets_a_verdict(metric: str, answer: str, gold: Gold) -> None:
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(text=TEXTS, letter=st.sampled_from("ABCD"))
 def test_a_boxed_letter_outranks_whatever_stands_before_it(text: str, letter: str) -> None:
-    said_before = text.replace("<", "").replace("\\", "")
+    said_before = text.replace("<", "").replace("◁", "").replace("\\", "")
     assert score_answer(f"{said_before}\n\\boxed{{{letter}}}", letter, "multiple_choice").correct
 
 
