@@ -270,8 +270,9 @@ class RunView:
         """What was measured of exactly these layers, as an export's passport holds it.
 
         Returns:
-            Domain -> score, full_model (if that was measured), n, low, high, benchmarks (those it is the mean of),
-            regime; then benchmark -> the same numbers, metric, data (hash of the items), device, origin, created.
+            Domain -> score, full_model (if that was measured on the same items), n, low, high, benchmarks (those that it
+            is the mean of), regime; then benchmark -> the same numbers, metric, data (hash of the items), device,
+            origin, created.
         """
         stated: dict[str, dict[str, Any]] = {}
         for by in BYS:
@@ -279,7 +280,8 @@ class RunView:
             full = dict(table[table.n_drop == 0][["group", "score"]].to_numpy().tolist())
             here = table[table.plan_id == plan.plan_id].drop_duplicates("group")
             for name, score, n, low, high in here[["group", "score", "n", "low", "high"]].to_numpy().tolist():
-                whole = {"full_model": full[name]} if name in full else {}
+                parts = [name] if by == "benchmark" else self.benchmarks(name)
+                whole = {"full_model": full[name]} if name in full and self._same_items(plan, parts) else {}
                 stated[name] = {"score": score, **whole, "n": n, "low": low, "high": high}
                 if by == "domain":
                     regime = self.regime_labels(name).get(plan.n_drop)
@@ -289,6 +291,14 @@ class RunView:
                 about = {"metric": r.metric, "data": r.data_hash, "device": r.device, "origin": r.origin}
                 stated[r.benchmark] |= {**about, "created": r.created[:10]}
         return stated
+
+    def _same_items(self, plan: PruningPlan, benchmarks: Sequence[str]) -> bool:
+        """Were a plan and the full model scored on the same items of these benchmarks?"""
+        scored: dict[str, set[tuple[bool, ...]]] = {b: set() for b in benchmarks}
+        for r in self.comparable:
+            if r.benchmark in scored and (r.plan.plan_id == plan.plan_id or not r.plan.n_drop):
+                scored[r.benchmark].add(tuple(c is not None for c in r.correct))
+        return all(len(found) == 1 for found in scored.values())
 
     def need(self, domain: str, benchmark: str | None = None) -> "RunView":
         """This view, or that of one benchmark, if there is something measured.

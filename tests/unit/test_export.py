@@ -402,9 +402,10 @@ def test_text_formats_go_to_stdout_or_a_file(
 
 
 def test_the_card_holds_the_scores_measured_of_this_very_plan(
-    tmp_path: Path, run: Callable[..., tuple[int, str, str]], plan_file: str
+    tmp_path: Path, run: Callable[..., tuple[int, str, str]], plan_file: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of these layers and these weights: not of another plan or an older revision; the fuller run counts."""
+    """Of these layers and these weights: not of another plan or an older revision; the fuller item set counts."""
+    monkeypatch.setattr(settings, "RECORDED_DIR", tmp_path / "nothing")
     plan, revision = PruningPlan.load(Path(plan_file)), read_spec("tiny").revision
     other = replace(plan, dropped=(6,))
 
@@ -422,7 +423,7 @@ def test_the_card_holds_the_scores_measured_of_this_very_plan(
                 record(plan, revision, "mine", "1101"),
                 record(plan, revision, "mine", "0000000?", data="e"),
                 record(plan, "older", "mine", "0" * 9),
-                record(other, revision, "mine", "0" * 9),
+                record(other, revision, "mine", "0" * 8, data="e"),
                 record(replace(plan, dropped=()), revision, "mine", "1111"),
                 record(replace(plan, dropped=()), revision, "mine", "11110000", data="e"),
                 record(plan, revision, "fuller", "10"),
@@ -432,15 +433,15 @@ def test_the_card_holds_the_scores_measured_of_this_very_plan(
         )
     assert run("--plan", plan_file, "--out", str(tmp_path / "pruned"), "--no-verify")[0] == 0
     scores = json.loads((tmp_path / "pruned" / "strata_plan.json").read_text())["scores"]
-    found = {name: (row["score"], row.get("full_model"), row["n"], row["data"]) for name, row in scores.items()}
-    # the recorded runs that ship with the project may hold this plan, too
-    assert {k: v for k, v in found.items() if not k.startswith("tiny-")} == {
+    found = {name: (row["score"], row.get("full_model"), row["n"], row.get("data")) for name, row in scores.items()}
+    assert found == {
+        "math": (0.25, None, 9, None),  # the mean of the two
         "mine": (0.0, None, 7, "e"),  # the full model was scored on another part of those items
         "fuller": (0.5, 1.0, 2, "d"),
     }
     card = (tmp_path / "pruned" / "README.md").read_text()
-    assert "| benchmark | score | full_model | n | metric | data | device | origin | created |" in card
-    assert "| fuller | 0.5 | 1 | 2 | exact_match | d | t | measured |  |" in card
+    assert "| measured on | score | n | low | high | benchmarks | regime | full_model |" in card
+    assert "| fuller | 0.5 | 2 |" in card and "| exact_match | d | t | measured |" in card
 
 
 STOPPED = """

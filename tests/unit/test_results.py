@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.analysis import tables
+from core.analysis import BudgetRegime, RegimeMap, tables
 from core.records.plan import ModelSpec, PruningPlan
 from core.records.runs import RunRecord
 
@@ -164,5 +164,5 @@ def test_the_twin_of_a_score_chart_holds_everything_that_is_drawn():
 
 def test_evidence_is_spread_over_columns():
     evidence = {"n_items": 40, "rank_effect": {"value": 0.4, "low": 0.1, "high": 0.6}}
-    row = tables.evidence_table([(3, "converged", evidence)]).iloc[0]
+    row = tables.evidence_table(RegimeMap((BudgetRegime(3, "converged", evidence),))).iloc[0]
     assert (row.n_drop, row.label, row.rank_effect, row.rank_effect_low) == (3, "converged", 0.4, 0.1)
