@@ -270,7 +270,7 @@ class RunView:
         """What was measured of exactly these layers, as an export's passport holds it.
 
         Returns:
-            Domain -> score, full_model (if that was measured on the same items), n, low, high, benchmarks (those that it
+            Domain -> score, full_model (if measured on the same items), n, low, high, benchmarks (those that it
             is the mean of), regime; then benchmark -> the same numbers, metric, data (hash of the items), device,
             origin, created.
         """
