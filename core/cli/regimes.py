@@ -8,7 +8,8 @@ import typer
 
 from core.cli.shared import JsonOption, ModelOption, out, print_json
 from core.errors import StoreError
-from core.library.run_view import RunView, runs_key
+from core.library.choosing import runs_key
+from core.library.run_view import RunView
 
 
 def regimes(

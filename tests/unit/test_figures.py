@@ -5,6 +5,7 @@ import pytest
 
 from core.analysis import tables
 from core.analysis.regimes import Boundary
+from core.charts import answers as answer_charts
 from core.charts import layers as layer_charts
 from core.charts import scores as score_charts
 from core.charts import style
@@ -154,7 +155,7 @@ def test_boundaries_and_scores_from_elsewhere_are_drawn():
 
 def test_lost_items_point_left_and_gained_ones_right():
     frame = pd.DataFrame({"task": ["count"], "lost": [3], "gained": [1], "n": [10]})
-    chart = score_charts.flip_chart(frame).to_dict()
+    chart = answer_charts.flip_chart(frame).to_dict()
     rows = [row for data in chart["datasets"].values() for row in data if "share" in row]
     assert {row["change"]: row["share"] for row in rows} == {"lost": -0.3, "gained": 0.1}
 
@@ -178,7 +179,7 @@ def test_divergence_has_a_bar_for_every_token_and_plan():
         [("mixed, −2", "mixed", 1, "'7'", 0.1, 0.2, 0.3), ("mixed, −2", "mixed", 2, "'7'", 0.4, 0.5, 0.6)],
         columns=["pane", "criterion", "step", "token", "kl", "full_nll", "plan_nll"],
     )
-    chart = score_charts.divergence_chart(frame).to_dict()
+    chart = answer_charts.divergence_chart(frame).to_dict()
     rows = chart["datasets"][chart["data"]["name"]]
     assert len({row["place"] for row in rows}) == 2  # equal tokens keep places of their own
     assert chart["encoding"]["color"]["scale"]["range"] == [style.style_of("mixed").color]

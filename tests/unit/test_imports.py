@@ -13,8 +13,8 @@ from core.analysis.comparisons import plan_answers
 from core.errors import PlanError, StoreError
 from core.interop import ImportedRun, ImportedSample, ImportedTask, ImportReport, read_lmms_eval, write_lmms_eval
 from core.interop.imports import evaluated_plan, keep_results, to_records
+from core.library.choosing import comparable
 from core.library.published import published_scores
-from core.library.run_view import comparable
 from core.records.items import BenchmarkItem, ItemSet
 from core.records.plan import PLAN_FILE, ModelSpec, PruningPlan
 from core.records.references import ReferenceScore

@@ -7,8 +7,9 @@ import pytest
 
 from cache import RunStore
 from core import settings
+from core.library.choosing import comparable, one_setting
 from core.library.finding import model_slug, user_runs_path
-from core.library.run_view import RunView, comparable, one_setting
+from core.library.run_view import RunView
 from core.library.sources import Sources, read_sources
 from core.records.answers import ItemAnswer
 from core.records.items import BenchmarkItem, ItemSet

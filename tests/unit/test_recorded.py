@@ -9,13 +9,14 @@ import pytest
 
 from cache import load_recorded
 from core.analysis import chance_score, detect_regimes
+from core.library.choosing import runs_key
 from core.library.finding import (
     recorded_anatomy_path,
     recorded_atlas_path,
     recorded_regimes_path,
     recorded_runs_path,
 )
-from core.library.run_view import RunView, runs_key
+from core.library.run_view import RunView
 from core.library.sources import Sources
 from core.pruning.atlas import SimilarityAtlas
 from core.pruning.cost import ModelAnatomy

@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from core.analysis import tables
-from core.charts import scores as score_charts
+from core.charts import answers as answer_charts
 from core.records.references import ReferenceScore
 from core.records.runs import RunRecord
 from dashboard import widgets
@@ -48,7 +48,7 @@ def render_failures(records: Iterable[RunRecord], criterion: str, domain: str) -
         "change of form, not of knowledge.",
     )
     widgets.figure(
-        score_charts.failure_chart,
+        answer_charts.failure_chart,
         frame,
         name="failures",
         alt_text=f"Share of each kind of failure against layers dropped, for {criterion} on {domain}",

@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from core.analysis import tables
-from core.charts import scores as score_charts
+from core.charts import answers as answer_charts
 from core.records.plan import PruningPlan
 from dashboard import services, state, widgets
 from dashboard.text import plain
@@ -37,7 +37,7 @@ def render_flips(
     with left:
         tasks = tables.flips_by_task(flips, table)
         widgets.figure(
-            score_charts.flip_chart,
+            answer_charts.flip_chart,
             tasks,
             name="flips-by-task",
             alt_text=f"Share of each task's items that {criterion} loses or gains at budget {plan.n_drop}",

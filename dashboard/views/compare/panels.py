@@ -7,7 +7,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core.analysis import tables
-from core.charts import scores as score_charts
+from core.charts import answers as answer_charts
 from core.records.samples import Sample
 from dashboard import services, widgets
 from dashboard.text import plain
@@ -116,7 +116,7 @@ def render_divergence(panes: Sequence[Pane]) -> None:
         f"The full model's answer, teacher-forced, in nats per token. {said}.",
     )
     widgets.figure(
-        score_charts.divergence_chart,
+        answer_charts.divergence_chart,
         frame,
         name="divergence",
         alt_text="KL divergence from the full model at every token of its answer, for each plan",
