@@ -26,4 +26,5 @@ COPY --chown=1000 . .
 EXPOSE 8501
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
   CMD python -c "import urllib.request as u; u.urlopen('http://127.0.0.1:8501/_stcore/health', timeout=4)"
-CMD ["python", "-m", "streamlit", "run", "dashboard/app.py", "--server.port=8501", "--server.address=0.0.0.0"]
+# inside the iframe of a Space, over HTTPS, uploads need a cookie that other sites may send
+CMD ["sh", "-c", "exec python -m streamlit run dashboard/app.py --server.port=8501 --server.address=0.0.0.0 ${SPACE_ID:+--server.xsrfCookieSameSite=none}"]

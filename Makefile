@@ -20,9 +20,8 @@ help: ## this list
 
 run: setup ## start the dashboard (PORT=8501)
 	@echo "Strata: http://localhost:$(PORT)  (Ctrl-C stops it)"
-	@# "none" (config.toml, for an iframe over HTTPS) makes the cookie Secure, and uploads over plain HTTP would be refused
 	@# sessions come and go on threads: with two arenas the allocator keeps less of what they held
-	@MALLOC_ARENA_MAX=2 $(PY) -m streamlit run dashboard/app.py --server.port $(PORT) --server.headless true --server.xsrfCookieSameSite lax
+	@MALLOC_ARENA_MAX=2 $(PY) -m streamlit run dashboard/app.py --server.port $(PORT) --server.headless true
 
 test: dev browser unit rest ## every test: unit, pages, browser, conformance
 

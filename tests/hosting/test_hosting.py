@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+import tomllib
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -120,6 +121,15 @@ def test_the_hook_installs_the_viewer_in_place_of_everything(tmp_path: Path) -> 
     assert "streamlit~=" in installed and not re.search("^(-r|torch)", installed, re.MULTILINE)
 
 
+def test_uploads_work_over_plain_http_however_it_is_started() -> None:
+    """The cookie was Secure unless a flag said otherwise: each upload over http://LAN-address answered 403."""
+    settings_of_pages = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text())
+    assert settings_of_pages["server"]["xsrfCookieSameSite"] == "lax"
+    assert "${SPACE_ID:+--server.xsrfCookieSameSite=none}" in (ROOT / "Dockerfile").read_text()
+    for way in ("Makefile", "Procfile", "docker-compose.yml"):
+        assert "SameSite" not in (ROOT / way).read_text()
+
+
 @pytest.mark.skipif(os.getuid() != 0 or not shutil.which("setpriv"), reason="becoming user 1000 needs root and setpriv")
 def test_the_dockerfiles_steps_serve_as_user_1000_where_only_home_can_be_written(tmp_path: Path) -> None:
     """ENV, COPY and CMD of the Dockerfile, with this environment's packages in place of its pip install."""
@@ -144,7 +154,7 @@ def test_the_dockerfiles_steps_serve_as_user_1000_where_only_home_can_be_written
         environment = {"HOME": str(home), "PATH": os.environ["PATH"], "OMP_NUM_THREADS": "1", "SPACE_ID": "org/space"}
         environment |= variables
         command = re.findall(r'"([^"]+)"', text.rsplit("CMD [", 1)[1])
-        command = [sys.executable, *(a.replace("8501", str(port)) for a in command[1:])]
+        command = [*command[:2], command[2].replace("python", sys.executable, 1).replace("8501", str(port))]
         user = ["setpriv", "--reuid=1000", "--regid=1000", "--clear-groups"]
         with served([*user, *command], port, cwd=app, env=environment):
             assert '"mode":"demo"' in ready(port)
