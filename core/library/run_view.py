@@ -16,7 +16,7 @@ import json
 import threading
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from core.errors import StoreError, suggest
@@ -36,6 +36,8 @@ By = Literal["domain", "task", "benchmark"]
 BYS: tuple[By, ...] = ("domain", "benchmark")
 T = TypeVar("T")
 MOST_KEPT = 256  # computed tables of one view
+MOST_VIEWS = 4  # of one state of the runs; they go with it
+_making = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,16 @@ class RunView:
         Raises:
             StoreError: the user's run store cannot be read.
         """
-        return _view(sources or read_sources(), model_name(model_id), tuple(sorted(selection.items())))
+        sources = sources or read_sources()
+        model_id = model_name(model_id)
+        key = (model_id, *sorted(selection.items()))
+        with _making:
+            if key not in sources.views:
+                if len(sources.views) >= MOST_VIEWS:  # each may hold a table of a million outcomes
+                    sources.views.pop(next(iter(sources.views)))
+                sources.views[key] = cls(sources, model_id, **selection)
+            found: RunView = sources.views[key]
+            return found
 
     def __repr__(self) -> str:
         parts = ", ".join(f"{d}: {' + '.join(self.benchmarks(d))}" for d in self.domains)
@@ -316,8 +327,3 @@ class RunView:
         if benchmark not in known:
             raise StoreError(f"no runs of {self.model_id} on '{benchmark}': {suggest(benchmark, known)}")
         return RunView.of(self.model_id, sources=self.sources, benchmark=benchmark)
-
-
-@lru_cache(maxsize=16)
-def _view(sources: Sources, model_id: str, selection: tuple[tuple[str, Any], ...]) -> RunView:
-    return RunView(sources, model_id, **dict(selection))

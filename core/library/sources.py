@@ -33,6 +33,7 @@ class Sources:
     items: Mapping[str, ItemSet] = field(default_factory=dict)
     figures: tuple[ReferenceScore, ...] = ()
     problem: str = ""
+    views: dict[Any, Any] = field(default_factory=dict, repr=False)  # what `RunView.of` keeps of them
 
     @cached_property
     def records(self) -> list[RunRecord]:
@@ -64,7 +65,7 @@ def load_sources(busy_s: float = 60.0, attempt: int = 0) -> Sources:
         return _load(shipped, str(own), state, busy_s, 0 if state else attempt)
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=1)
 def _load(
     shipped: tuple[tuple[str, int], ...], own: str, state: tuple[Any, ...] | None, busy_s: float, attempt: int
 ) -> Sources:
@@ -86,9 +87,9 @@ def _load(
         with RunStore(Path(own), busy_s=busy_s) as runs:
             held = {**items, **{s.data_hash: s for s in runs.item_sets()}}
             figures = (*found.figures, *runs.references())
-            return replace(found, own=tuple(runs.records()), items=held, figures=figures)
+            return replace(found, own=tuple(runs.records()), items=held, figures=figures, views={})
     except StoreError as error:
-        return replace(found, problem=str(error))
+        return replace(found, problem=str(error), views={})
 
 
 def read_sources() -> Sources:
