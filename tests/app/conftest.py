@@ -112,7 +112,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     """The model is live, and its engine is a fake one."""
     fake = FakeEngine()
     monkeypatch.setattr(services.models, "engine", lambda: fake)
-    monkeypatch.setattr(services.models, "live", lambda model_id="tiny": True)
+    monkeypatch.setattr(services.models, "live", lambda model_id="tiny": model_id != services.models.FETCHED_MODEL)
     monkeypatch.setattr(services.models, "device", lambda: "CPU")
     return fake
 

@@ -31,7 +31,7 @@ def chartqa(recorded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("STRATA_DATASETS", str(tmp_path / "mirror"))
     write_fixture("chartqa", tmp_path / "mirror")
     items, _ = load_benchmark("chartqa")
-    recorded_run = services.records("tiny")[0]
+    recorded_run = services.scores.view("tiny").setting[0]
     said = ("", "", "wrong", "unparsable", "unparsable", "repeating")
     with RunStore(user_runs_path()) as store:
         store.put_items(items)
@@ -73,7 +73,7 @@ def test_how_answers_fail_stands_beside_how_many_are_right(recorded, engine, ope
     at = page(open_page, chartqa)
     assert not at.exception
     assert "How do answers fail?" in texts(at)
-    frame = tables.failure_table(services.answered_records("tiny", "general", chartqa.data_hash))
+    frame = tables.failure_table(services.scores.view("tiny", chartqa.data_hash).answered("general"))
     assert (6 * frame.set_index("failure").share).round(6).to_dict() == {"wrong": 1, "unparsable": 2, "repeating": 1}
     assert "relaxed accuracy" in texts(at), "the provenance names the metric"
     at = open_page("benchmarks", domain="math")
@@ -104,13 +104,14 @@ def test_pictures_are_those_of_the_measured_rows_only(chartqa, tmp_path):
 
 
 def test_figures_from_elsewhere_are_marks_if_they_say_where(recorded, engine, open_page, chartqa):
-    points = services.reference_points("tiny", "general")
+    points = services.scores.view("tiny").references("general")
     stated = points[points.benchmark == "chartqa, lmms-eval:relaxed"]
     assert stated[["n_drop", "value", "origin"]].to_numpy().tolist() == [[2, 0.5, "imported"]]
     at = page(open_page, chartqa)
     assert "Hollow marks were not measured here" in texts(at) and "What others state" in texts(at)
-    assert len(services.figures("tiny")) == 2 and len(services.figures()) > 10, "published ones are known as well"
-    assert services.reference_points("tiny", "general", "retention").empty
+    figures = services.scores.sources().figures
+    assert sum(f.model_id == "tiny" for f in figures) == 2 and len(figures) > 10, "published ones are known as well"
+    assert services.scores.view("tiny").references("general", "retention").empty
 
 
 def test_an_item_without_a_picture_can_be_asked_one_whose_picture_is_elsewhere_cannot(
