@@ -16,13 +16,15 @@ from core.records.plan import PruningPlan
 BUSY_S = 2.0  # that a page waits for a store that another process writes
 RETRY_S = 15.0  # until a store that cannot be read is tried again
 _rerun = threading.local()  # each script runs on a thread of its own
+_frozen: dict[str, Sources] = {}
 
 
 def fresh() -> Sources:
     """What is stored now; for the rest of this rerun it is what pages see."""
     found = load_sources(BUSY_S, attempt=int(time.monotonic() // RETRY_S))
-    if getattr(_rerun, "sources", None) is not found:
-        _rerun.sources = found
+    _rerun.sources = found
+    if _frozen.get("sources") is not found:  # once for each state of the runs, whichever thread sees it first
+        _frozen["sources"] = found
         freeze_memory()
     return found
 
