@@ -6,6 +6,7 @@ The store is looked at once a rerun: the router asks for `fresh` sources, and ev
 import gc
 import threading
 import time
+from typing import Any
 
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
@@ -16,15 +17,16 @@ from core.records.plan import PruningPlan
 BUSY_S = 2.0  # that a page waits for a store that another process writes
 RETRY_S = 15.0  # until a store that cannot be read is tried again
 _rerun = threading.local()  # each script runs on a thread of its own
-_frozen: dict[str, Sources] = {}
+_frozen: dict[str, Any] = {}
 
 
 def fresh() -> Sources:
     """What is stored now; for the rest of this rerun it is what pages see."""
     found = load_sources(BUSY_S, attempt=int(time.monotonic() // RETRY_S))
     _rerun.sources = found
-    if _frozen.get("sources") is not found:  # once for each state of the runs, whichever thread sees it first
-        _frozen["sources"] = found
+    # at the first two reruns of each state of the runs, on whichever thread: what was read, and what pages made of it
+    if _frozen.get("sources") is not found or _frozen["times"] < 2:
+        _frozen.update(times=1 + (_frozen["times"] if _frozen.get("sources") is found else 0), sources=found)
         freeze_memory()
     return found
 
